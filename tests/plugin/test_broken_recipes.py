@@ -37,7 +37,7 @@ def _unreadable(file: Path) -> None:
 
 
 CASES: list[tuple[str, Callable[[Path], object], str]] = [
-    ("typo in a key", _swap("rank: 4", "rnak: 4"), "*:11:7: profiles.smoke.finetune.rnak: unknown key 'rnak' (did you mean 'rank'?)*allowed: method, *"),
+    ("typo in a key", _swap("rank: 4", "rnak: 4"), "*:11:7: profiles.smoke.finetune.rnak: unknown key 'rnak' (did you mean 'rank'?)*allowed: *method*"),
     ("unknown stage", _swap("[import, finetune, eval]", "[import, fintune, eval]"), "*:4:18: stages?1?: got 'fintune'; allowed: *finetune*"),
     ("wrong type", _swap("rank: 4", "rank: four"), "*:11:7: profiles.smoke.finetune.rank: got 'four'; allowed: *integer*"),
     ("missing dataset", _swap("smoke-instruct", "no-such-set"), "*:10:7: profiles.smoke.finetune.dataset: *'no-such-set'*allowed: *"),

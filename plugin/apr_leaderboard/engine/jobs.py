@@ -8,12 +8,25 @@ from typing import ClassVar
 
 from apr_leaderboard.model.generation import DecodeParams, Prompt
 from apr_leaderboard.model.record import CheckpointFormat
-from apr_leaderboard.model.stage import FinetuneParams, ImportParams, MergeParams, PruneParams, QuantizeParams
+from apr_leaderboard.model.stage import (
+    AlignParams,
+    CompileParams,
+    DistillParams,
+    FinetuneParams,
+    ImportParams,
+    MergeParams,
+    PrepDataParams,
+    PruneParams,
+    QuantizeParams,
+)
 
 __all__ = [
+    "AlignJob",
     "BenchJob",
     "CheckJob",
     "Checkpoint",
+    "CompileJob",
+    "DistillJob",
     "ExportJob",
     "FinetuneJob",
     "GenerateJob",
@@ -23,6 +36,7 @@ __all__ = [
     "MakeSmokeJob",
     "MergeJob",
     "PerplexityJob",
+    "PrepDataJob",
     "PruneJob",
     "QuantizeJob",
 ]
@@ -53,6 +67,52 @@ class FinetuneJob:
     model: Checkpoint
     data: Path
     params: FinetuneParams
+
+
+@dataclass(frozen=True)
+class PrepDataJob:
+    """Clean `data` (JSONL) by `params.steps`; `against` are benchmark files whose problems must not be in it.
+
+    Leaves data.jsonl (`jsonl`); figures: n_before, n_after and, for each step done, n_dropped_STEP.
+    """
+
+    op: ClassVar[str] = "prep-data"
+    data: Path
+    against: tuple[Path, ...]
+    params: PrepDataParams
+
+
+@dataclass(frozen=True)
+class DistillJob:
+    """Train `model` towards `teachers` on `data` (JSONL: instruction, response); also leaves losses.jsonl if it can."""
+
+    op: ClassVar[str] = "distill"
+    model: Checkpoint
+    teachers: tuple[Checkpoint, ...]
+    data: Path
+    params: DistillParams
+
+
+@dataclass(frozen=True)
+class AlignJob:
+    """Train on `data` (JSONL: prompt, chosen, rejected) and merge; also leaves adapter/ and losses.jsonl if it can.
+
+    figures: first_loss, last_loss, first_margin, last_margin (mean implicit reward of chosen less rejected).
+    """
+
+    op: ClassVar[str] = "align"
+    model: Checkpoint
+    data: Path
+    params: AlignParams
+
+
+@dataclass(frozen=True)
+class CompileJob:
+    """Make one file (`program`) that answers a prompt by itself; figures: size_bytes, runs_alone."""
+
+    op: ClassVar[str] = "compile"
+    model: Checkpoint
+    params: CompileParams
 
 
 @dataclass(frozen=True)
@@ -159,7 +219,10 @@ class QuantizeJob:
 Job = (
     MakeSmokeJob
     | ImportJob
+    | PrepDataJob
+    | DistillJob
     | FinetuneJob
+    | AlignJob
     | MergeJob
     | PruneJob
     | QuantizeJob
@@ -168,5 +231,6 @@ Job = (
     | CheckJob
     | InspectJob
     | BenchJob
+    | CompileJob
     | ExportJob
 )

@@ -7,13 +7,18 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from apr_leaderboard.model.stage import (
+    AlignParams,
+    CompileParams,
+    DistillParams,
     EvalParams,
+    ExportParams,
     FinetuneParams,
     ImportParams,
     MergeParams,
+    PrepDataParams,
     PruneParams,
     QuantizeParams,
     StageName,
@@ -25,9 +30,14 @@ __all__ = ["Alert", "Monitoring", "ProfileName", "Recipe", "RecipeProfile", "loa
 
 ProfileName = Literal["smoke", "real"]
 
-_GOLDEN_ORDER = ("distill", "finetune", "merge", "prune", "quantize")
+_GOLDEN_ORDER = ("distill", "finetune", "align", "merge", "prune", "quantize")
 _ORDER_REASONS = {
     ("distill", "finetune"): "finetuning specialises what distillation taught; the other way round wipes it out",
+    ("distill", "align"): "alignment refines what distillation taught; the other way round wipes it out",
+    ("finetune", "align"): "preferences are learnt by a model that can do the task already",
+    ("align", "merge"): "training after a merge pulls the model away from the point the merge chose",
+    ("align", "prune"): "training after pruning fills the zeros again",
+    ("align", "quantize"): "training does not work on weights that are already quantized",
     ("distill", "merge"): "a merge should join models that have already learnt from the teacher",
     ("distill", "prune"): "a pruned student has less room to learn from the teacher",
     ("distill", "quantize"): "training does not work on weights that are already quantized",
@@ -52,11 +62,24 @@ class Alert(_Frozen):
     message: str = ""
 
 
+class Tracking(_Frozen):
+    """Under which experiment, and with which tags, a run's records are kept."""
+
+    experiment: Annotated[str, Field(min_length=1, max_length=200)]
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
 class Monitoring(_Frozen):
     """Which figures are shown while a stage runs, and which of them raise an alert."""
 
     metrics: tuple[str, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    tracking: Tracking | None = None
+
+
+def _training_kind(value: object) -> str:
+    method = value.get("method") if isinstance(value, dict) else getattr(value, "method", None)
+    return "align" if method in ("dpo", "orpo") else "train"
 
 
 class RecipeProfile(_Frozen):
@@ -65,15 +88,27 @@ class RecipeProfile(_Frozen):
     model: str = Field(description="a name in the catalogue, a path, or hf://owner/name@revision/file")
     benchmarks: tuple[str, ...] = Field(min_length=1)
     import_: ImportParams = Field(default=ImportParams(), alias="import")
-    finetune: FinetuneParams | None = None
+    prep_data: PrepDataParams | None = Field(default=None, alias="prep-data")
+    distill: DistillParams | None = None
+    # dpo and orpo may stand under finetune as well, as the mission's own recipe has it: it is the same stage.
+    finetune: (
+        Annotated[
+            Annotated[FinetuneParams, Tag("train")] | Annotated[AlignParams, Tag("align")],
+            Discriminator(_training_kind),
+        ]
+        | None
+    ) = None
+    align: AlignParams | None = None
     merge: MergeParams | None = None
     prune: PruneParams | None = None
     quantize: QuantizeParams | None = None
+    compile: CompileParams = CompileParams()
+    export: ExportParams = ExportParams()
     eval: EvalParams | None = None
 
     def params(self, stage: StageName) -> StageParams | None:
         """The parameters written for a stage, or None."""
-        value = getattr(self, "import_" if stage is StageName.IMPORT else stage.value)
+        value = getattr(self, _field_of(stage))
         assert value is None or isinstance(value, StageParams)
         return value
 
@@ -101,8 +136,7 @@ class Recipe(_Frozen):
     def _profiles_hold_the_same_stages(self) -> Recipe:
         for name, profile in self.profiles.items():
             for stage in StageName:
-                given = (stage.value if stage is not StageName.IMPORT else "import_") in profile.model_fields_set
-                if given and stage not in self.stages:
+                if _field_of(stage) in profile.model_fields_set and stage not in self.stages:
                     raise ValueError(
                         f"profile {name!r} has parameters for {stage.value!r}, which is no stage of this recipe"
                         f"; allowed: {', '.join(self.stages)}"
@@ -118,6 +152,10 @@ class Recipe(_Frozen):
     def marks(self) -> tuple[str, ...]:
         """The pytest marks of this recipe: `recipe_a` and the whole name with underscores."""
         return recipe_marks(self.name)
+
+
+def _field_of(stage: StageName) -> str:
+    return "import_" if stage is StageName.IMPORT else stage.key
 
 
 def recipe_marks(name: str) -> tuple[str, ...]:

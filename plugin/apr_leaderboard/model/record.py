@@ -8,8 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["CheckpointFormat", "EngineIdentity", "Finding", "StageRecord"]
 
-CheckpointFormat = Literal["hf", "gguf", "apr"]
-"""hf: a folder with config.json, tokenizer.json and model.safetensors; gguf, apr: one file."""
+CheckpointFormat = Literal["hf", "gguf", "apr", "jsonl", "program"]
+"""hf: a folder with config.json, tokenizer.json and model.safetensors; gguf, apr: one file.
+
+Two are no models: jsonl, a dataset that prep-data left; program, one file that compile left and that runs by itself.
+"""
 
 Figure = float | int | str | bool
 

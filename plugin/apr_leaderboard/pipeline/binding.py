@@ -6,12 +6,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apr_leaderboard.engine.jobs import Checkpoint, FinetuneJob, ImportJob, Job, MergeJob, PruneJob, QuantizeJob
+from apr_leaderboard.engine.jobs import (
+    AlignJob,
+    Checkpoint,
+    CompileJob,
+    DistillJob,
+    ExportJob,
+    FinetuneJob,
+    ImportJob,
+    Job,
+    MergeJob,
+    PrepDataJob,
+    PruneJob,
+    QuantizeJob,
+)
 from apr_leaderboard.engine.protocol import Engine
+from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.stage import (
+    PREPARED,
+    AlignParams,
+    CompileParams,
+    DistillParams,
+    ExportParams,
     FinetuneParams,
     ImportParams,
     MergeParams,
+    PrepDataParams,
     PruneParams,
     QuantizeParams,
     StageParams,
@@ -25,7 +45,7 @@ __all__ = ["Needs", "bind_stage"]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a stage may ask for by name, and the model as it came in.
+    """What a stage may ask for by name, the model as it came in, and the dataset that prep-data left, if it ran.
 
     `dataset` and `model` take the key in the stage's parameters that names it, for messages, and the name.
     """
@@ -34,6 +54,7 @@ class Needs:
     imported: Upstream
     dataset: Callable[[str, str], Dataset]
     model: Callable[[str, str], Upstream]
+    prepared: Upstream | None = None
     dry: bool = False
 
     def data(self, key: str, name: str) -> tuple[Path, str]:
@@ -66,14 +87,22 @@ def bind_stage(label: str, params: StageParams, at: Upstream, needs: Needs) -> E
     match params:
         case ImportParams():
             binding = _Binding(ImportJob.op, lambda models: ImportJob(models[0], params), _plain(params))
-        case FinetuneParams():
-            binding = _finetune(params, needs)
+        case PrepDataParams():
+            return _prep_data(label, params, needs)
+        case DistillParams():
+            binding = _distill(params, needs)
+        case FinetuneParams() | AlignParams():
+            binding = _train(params, needs)
         case MergeParams():
             binding = _merge(params, needs)
         case PruneParams():
             binding = _prune(params, needs)
         case QuantizeParams():
             binding = _Binding(QuantizeJob.op, lambda models: QuantizeJob(models[0], params), _plain(params))
+        case CompileParams():
+            binding = _Binding(CompileJob.op, lambda models: CompileJob(models[0], params), _plain(params))
+        case ExportParams():
+            binding = _Binding(ExportJob.op, lambda models: ExportJob(models[0], params.format), _plain(params))
         case _:
             raise AssertionError(f"{label} is no stage that one step does")
     return _step(label, needs.engine, at, binding)
@@ -85,14 +114,67 @@ def _step(label: str, engine: Engine, at: Upstream, binding: _Binding) -> Engine
     return EngineStep(label, engine, node, (at, *(model for _, model in binding.beside)), binding.make)
 
 
-def _finetune(params: FinetuneParams, needs: Needs) -> _Binding:
+def _prep_data(label: str, params: PrepDataParams, needs: Needs) -> EngineStep:
+    """Hangs on no model: the same data cleaned the same way is shared by every recipe."""
     place, digest = needs.data("dataset", params.dataset)
+    against = [needs.data("against", name) for name in params.against if "decontaminate" in params.steps]
+    data = {"dataset": digest, **{f"against{number}": known for number, (_, known) in enumerate(against, 1)}}
+    job = PrepDataJob(place, tuple(path for path, _ in against), params)
+    node = Node(PrepDataJob.op, _plain(params, "dataset", "against"), {}, data, needs.engine.identity())
+    return EngineStep(label, needs.engine, node, (), lambda _: job)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Training data: a file with a digest, or what prep-data left, which is a step to wait for."""
+
+    beside: tuple[tuple[str, Upstream], ...]
+    data: dict[str, str]
+    place: Path | None
+
+    def path(self, models: tuple[Checkpoint, ...]) -> Path:
+        """Where it is; the step's result is the last of `models`."""
+        return models[-1].path if self.place is None else self.place
+
+
+def _pairs(name: str, needs: Needs) -> _Pairs:
+    if name != PREPARED:
+        place, digest = needs.data("dataset", name)
+        return _Pairs((), {"dataset": digest}, place)
+    if needs.prepared is None:
+        raise RequestError(
+            f"dataset {PREPARED!r} is what a prep-data stage leaves, and none stands before this stage"
+            "; allowed: a dataset in the catalogue, a path"
+        )
+    return _Pairs((("dataset", needs.prepared),), {}, None)
+
+
+def _train(params: FinetuneParams | AlignParams, needs: Needs) -> _Binding:
+    pairs = _pairs(params.dataset, needs)
+
+    def make(models: tuple[Checkpoint, ...]) -> Job:
+        data = pairs.path(models)
+        if isinstance(params, AlignParams):
+            return AlignJob(models[0], data, params)
+        return FinetuneJob(models[0], data, params)
+
+    op = AlignJob.op if isinstance(params, AlignParams) else FinetuneJob.op
+    # What the data is called changes nothing: its digest is in the key.
+    return _Binding(op, make, _plain(params, "dataset"), pairs.beside, pairs.data)
+
+
+def _distill(params: DistillParams, needs: Needs) -> _Binding:
+    pairs = _pairs(params.dataset, needs)
+    named = [("teacher", params.teacher), *(("more_teachers", name) for name in params.more_teachers)]
+    teachers = tuple(
+        (f"teacher{number}", needs.import_of(key, name, ImportParams())) for number, (key, name) in enumerate(named, 1)
+    )
     return _Binding(
-        FinetuneJob.op,
-        lambda models: FinetuneJob(models[0], place, params),
-        # What the data is called changes nothing: its digest is in the key.
-        _plain(params, "dataset"),
-        data={"dataset": digest},
+        DistillJob.op,
+        lambda models: DistillJob(models[0], models[1 : 1 + len(teachers)], pairs.path(models), params),
+        _plain(params, "dataset", "teacher", "more_teachers"),
+        (*teachers, *pairs.beside),
+        pairs.data,
     )
 
 

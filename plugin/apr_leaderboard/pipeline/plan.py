@@ -22,6 +22,9 @@ __all__ = ["Plan", "PlannedStage", "plan_recipe"]
 
 T = TypeVar("T")
 
+_ASIDE = (StageName.COMPILE, StageName.EXPORT)
+"""Stages that make something to give away; the recipe goes on from the model they were given."""
+
 
 @dataclass(frozen=True)
 class PlannedStage:
@@ -91,6 +94,7 @@ class _Builder:
         """Every stage, in order."""
         at = self.model()
         chain: list[tuple[StageName | None, Upstream]] = [(None, at)]
+        prepared: Upstream | None = None
         planned = []
         for name in self.loaded.value.stages:
             params = self.profile.params(name)
@@ -99,16 +103,20 @@ class _Builder:
                 planned.append(PlannedStage(name, params, evaluations=self._evaluations(params, chain)))
             else:
                 imported = chain[1][1] if len(chain) > 1 and chain[1][0] is StageName.IMPORT else chain[0][1]
-                step = bind_stage(name.value, params, at, self._needs(name, imported))
-                chain.append((name, step))
-                at = step
+                step = bind_stage(name.value, params, at, self._needs(name, imported, prepared))
                 planned.append(PlannedStage(name, params, step))
+                if name is StageName.PREP_DATA:
+                    prepared = step
+                elif name not in _ASIDE:
+                    chain.append((name, step))
+                    at = step
         return tuple(planned)
 
-    def _needs(self, stage: StageName, imported: Upstream) -> Needs:
+    def _needs(self, stage: StageName, imported: Upstream, prepared: Upstream | None) -> Needs:
         return Needs(
             self.engine,
             imported,
+            prepared=prepared,
             dataset=lambda key, name: self._checked(
                 (stage.value, key), lambda: self.sources.dataset(name, self.loaded.file.parent)
             ),

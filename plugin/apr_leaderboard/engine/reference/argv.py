@@ -33,6 +33,10 @@ PROMPTS_FILE = "prompts.jsonl"
 """Where the engine writes a generation's prompts, inside the out folder."""
 
 
+_HINTS = ("task", "model_size", "quantize_nf4", "vram", "wait_gpu", "response_only")
+"""What only engines with a GPU planner want to be told."""
+
+
 def build_argv(job: Job, out: Path) -> tuple[str, ...]:
     """`python -m apr_leaderboard.engine.reference OP ... -o OUT` for any job."""
     words = [sys.executable, "-m", "apr_leaderboard.engine.reference", job.op]
@@ -59,7 +63,13 @@ def _own_words(job: Job, out: Path) -> list[str]:
         case ImportJob():
             return ["--source", _path(job.source), *_flags(job.params)]
         case FinetuneJob():
-            return ["--model", _path(job.model), "--data", str(job.data), *_flags(job.params, skip=("dataset",))]
+            return [
+                "--model",
+                _path(job.model),
+                "--data",
+                str(job.data),
+                *_flags(job.params, skip=("dataset", *_HINTS)),
+            ]
         case MergeJob():
             return _merge_words(job)
         case PruneJob():
@@ -78,6 +88,8 @@ def _own_words(job: Job, out: Path) -> list[str]:
             return ["--model", _path(job.model), "--format", job.format]
         case CheckJob() | InspectJob():
             return ["--model", _path(job.model)]
+        case _:
+            raise EngineRefusedError("reference", f"{job.op} is not offered")
 
 
 def _merge_words(job: MergeJob) -> list[str]:

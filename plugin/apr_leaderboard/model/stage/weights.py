@@ -1,67 +1,17 @@
-"""What each stage takes: its parameters, as a user writes them in a recipe."""
+"""Stages that work on weights alone: merge, prune, quantize."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-__all__ = [
-    "EvalParams",
-    "FinetuneParams",
-    "ImportParams",
-    "MergeParams",
-    "PruneParams",
-    "QuantizeParams",
-    "StageName",
-    "StageParams",
-]
+from apr_leaderboard.model.stage.base import Params, refuse_misplaced
+
+__all__ = ["MergeParams", "PruneParams", "QuantizeParams"]
 
 
-class StageName(StrEnum):
-    """Every stage a recipe may name."""
-
-    IMPORT = "import"
-    FINETUNE = "finetune"
-    MERGE = "merge"
-    PRUNE = "prune"
-    QUANTIZE = "quantize"
-    EVAL = "eval"
-
-
-class _Params(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImportParams(_Params):
-    """Make a checkpoint the engine can work on from a model source."""
-
-    quantization: Literal["keep", "fp16"] = Field(
-        default="keep", description="keep: as the source stores it; fp16: half precision"
-    )
-
-
-class FinetuneParams(_Params):
-    """Train on instruction/response pairs; the merged model is what the stage hands on."""
-
-    method: Literal["lora"] = "lora"
-    dataset: str = Field(description="a dataset named in the catalogue, or a path to JSONL of instruction/response")
-    rank: Annotated[int, Field(ge=1, le=1024)] = 16
-    alpha: Annotated[float, Field(gt=0)] | None = Field(default=None, description="LoRA scale; 2 x rank when not given")
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 3
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 8
-    max_seq_len: Annotated[int, Field(ge=8, le=131072)] = 512
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-
-    @property
-    def scale(self) -> float:
-        """alpha / rank (Hu et al. 2021, section 4.1)."""
-        return (self.alpha if self.alpha is not None else 2.0 * self.rank) / self.rank
-
-
-class MergeParams(_Params):
+class MergeParams(Params):
     """Join the model at hand with others of the same shape.
 
     The inputs are the model at hand and then `models` in order; with no `models`, the second input is the model as
@@ -105,10 +55,7 @@ class MergeParams(_Params):
             "lambda_": ("ties", "dare"),
             "weights": ("linear", "ties", "dare"),
         }
-        for name, strategies in owners.items():
-            if name in self.model_fields_set and getattr(self, name) is not None and self.strategy not in strategies:
-                written = name.rstrip("_")
-                raise ValueError(f"{written} goes with {' or '.join(strategies)}, not {self.strategy}")
+        refuse_misplaced(self, self.strategy, owners)
         if self.strategy == "slerp" and self.n_inputs != 2:
             raise ValueError(f"slerp joins two models, got {self.n_inputs}; allowed: at most one in models")
         if self.weights is not None and len(self.weights) != self.n_inputs:
@@ -118,7 +65,7 @@ class MergeParams(_Params):
         return self
 
 
-class PruneParams(_Params):
+class PruneParams(Params):
     """Take weights out.
 
     magnitude, wanda and sparsegpt set a share of each matrix of the decoder layers to zero; structured removes
@@ -149,9 +96,7 @@ class PruneParams(_Params):
             "block_size": ("sparsegpt",),
             "damping": ("sparsegpt",),
         }
-        for name, methods in owners.items():
-            if name in self.model_fields_set and getattr(self, name) is not None and self.method not in methods:
-                raise ValueError(f"{name} goes with {' or '.join(methods)}, not {self.method}")
+        refuse_misplaced(self, self.method, owners)
         if self.calibration_window > self.calibration_tokens:
             raise ValueError(
                 f"got a calibration_window of {self.calibration_window} for {self.calibration_tokens} tokens in all"
@@ -160,30 +105,9 @@ class PruneParams(_Params):
         return self
 
 
-class QuantizeParams(_Params):
+class QuantizeParams(Params):
     """Store the weights in fewer bits: fp16 halves; the others are block formats of GGUF."""
 
     scheme: Literal["int8", "int4", "q4k", "q5k", "q6k", "fp16"] = Field(
         default="q4k", description="int8: Q8_0; int4: Q4_0; q4k, q5k: the mixtures Q4_K_M, Q5_K_M; q6k: Q6_K"
     )
-
-
-class EvalParams(_Params):
-    """Answer a benchmark's prompts, run the answers, count what passes."""
-
-    prompt_profile: str = "standard"
-    max_tokens: Annotated[int, Field(ge=1)] = 512
-    temperature: Annotated[float, Field(ge=0)] = 0.0
-    top_k: Annotated[int, Field(ge=0)] = 0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    samples: Annotated[int, Field(ge=1)] = 1
-    baseline: bool = Field(default=True, description="also evaluate the model as imported, for comparison")
-    min_solved: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=dict, description="benchmark: fewest problems the final model must solve"
-    )
-    max_baseline_solved: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=dict, description="benchmark: most problems the imported model may solve"
-    )
-
-
-StageParams = ImportParams | FinetuneParams | MergeParams | PruneParams | QuantizeParams | EvalParams
