@@ -18,10 +18,11 @@ from training_tiny import PAIRS, make_trainable, tiny_config, write_pairs
 from apr_leaderboard.engine.reference import jobs_finetune
 from apr_leaderboard.engine.reference.forward import forward
 from apr_leaderboard.engine.reference.lora import TARGETS, Adapter, bind, init_adapter, write_merged
+from apr_leaderboard.engine.reference.losses import masked_loss
 from apr_leaderboard.engine.reference.ops import OpResult, Reporter
 from apr_leaderboard.engine.reference.smoke_model import initial_params
 from apr_leaderboard.engine.reference.tensors import HfFolder
-from apr_leaderboard.engine.reference.train import masked_loss, warmup_cosine
+from apr_leaderboard.engine.reference.train import warmup_cosine
 from apr_leaderboard.engine.reference.weights import load_hf
 from apr_leaderboard.errors import EngineError, FileFormatError, RequestError
 
@@ -101,7 +102,7 @@ def test_finetune_on_pairs_lowers_the_loss_and_leaves_what_it_promises(tmp_path:
     assert float(result.figures["last_loss"]) < 0.7 * float(result.figures["first_loss"])
     steps = [json.loads(line) for line in (tmp_path / "out/losses.jsonl").read_text().splitlines()]
     assert [step["step"] for step in steps] == list(range(1, 37))
-    assert set(steps[0]) == {"step", "epoch", "loss", "learning_rate", "grad_norm"}
+    assert set(steps[0]) == {"step", "epoch", "loss", "learning_rate", "gradient_norm"}
     assert steps[-1]["epoch"] == 12
     settings = json.loads((tmp_path / "out/adapter/adapter_config.json").read_text())
     assert (settings["r"], settings["lora_alpha"], settings["peft_type"]) == (4, 8.0, "LORA")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from training_tiny import PAIRS, make_trainable
 
+from apr_leaderboard.engine.reference.losses import masked_loss
 from apr_leaderboard.engine.reference.pairs import Pair, TokenPairs, batches, tokenize_pairs
 from apr_leaderboard.engine.reference.tokenizer import TextCodec, codec_from_hf
-from apr_leaderboard.engine.reference.train import masked_loss
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def test_loss_outside_the_mask_does_not_count() -> None:
 def test_batches_of_an_epoch_hold_every_row_once_and_fill_with_rows_that_do_not_count(codec: TextCodec) -> None:
     """24 rows in batches of 7: four batches, four spare rows, and another order in another epoch."""
     made = _tokens(codec)
-    seen = list(batches(made, 7, seed=3, epoch=0))
+    seen = [batch for batch, _ in batches(made, 7, seed=3, epoch=0)]
     assert [batch.inputs.shape[0] for batch in seen] == [7] * 4
     assert sum(float(batch.mask.sum()) for batch in seen) == made.n_response_tokens
     real = [row.tobytes() for batch in seen for row, mask in zip(batch.inputs, batch.mask, strict=True) if mask.any()]
     assert sorted(real) == sorted(row[:-1].tobytes() for row in made.tokens)
-    other = [row.tobytes() for batch in batches(made, 7, seed=3, epoch=1) for row in batch.inputs]
+    other = [row.tobytes() for batch, _ in batches(made, 7, seed=3, epoch=1) for row in batch.inputs]
     assert other[:7] != real[:7]
 
 

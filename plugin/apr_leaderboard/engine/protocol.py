@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,13 +16,18 @@ __all__ = ["Engine", "Progress", "Sink", "Watch", "ignore_progress"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: `done` of `total` (None: unknown) `unit`s, with a few figures worth showing."""
+    """How far a job is: `done` of `total` (None: unknown) `unit`s, with a note worth showing.
+
+    `figures` are what a training measures, by name (loss, learning_rate, gradient_norm, tokens_per_second, ...): as of
+    the step just done, and only those the engine tells.
+    """
 
     what: str
     done: float
     total: float | None
     unit: str
     note: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 Watch = Callable[[Progress], None]

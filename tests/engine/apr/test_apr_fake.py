@@ -161,6 +161,7 @@ def test_run_finetune_timeout_says_how_far_it_got_and_keeps_the_losses(fake_apr:
     with pytest.raises(EngineTimeoutError, match=r"at epoch 1 of 3, sample 2 of 9, loss 1\.5000"):
         engine.run(job, tmp_path, seen.append)
     assert [(step.done, step.total) for step in seen] == [(2, 27)]
+    assert seen[0].figures == {"loss": 1.5, "learning_rate": 1e-3, "epoch": 1}
     assert json.loads((tmp_path / "losses.jsonl").read_text())["loss"] == 1.5
     assert _is_gone(int((tmp_path / "pid").read_text()))
 

@@ -73,7 +73,8 @@ class TrainingLog:
             )  # fmt: skip
             self.steps.append(now)
             done = (now.epoch - 1) * now.steps + now.step
-            return Progress("finetune", done, now.epochs * now.steps, "samples", f"loss {now.loss:.4f}")
+            figures = {"loss": now.loss, "learning_rate": now.learning_rate, "epoch": now.epoch}
+            return Progress("finetune", done, now.epochs * now.steps, "samples", f"loss {now.loss:.4f}", figures)
         if end := _EPOCH.search(line):
             self.epochs.append(EpochEnd(int(end["epoch"]), float(end["loss"]), int(end["tokens"]), int(end["samples"])))
         return None

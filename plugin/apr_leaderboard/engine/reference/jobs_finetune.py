@@ -8,14 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from apr_leaderboard.engine.reference.adapting import adapting
 from apr_leaderboard.engine.reference.config import ModelConfig, config_from_hf
+from apr_leaderboard.engine.reference.fitting import fit
 from apr_leaderboard.engine.reference.lineage import extend_lineage, lineage_text
 from apr_leaderboard.engine.reference.lora import save_adapter, write_merged
 from apr_leaderboard.engine.reference.ops import OpResult, Reporter
 from apr_leaderboard.engine.reference.pairs import TokenPairs, read_pairs, tokenize_pairs
 from apr_leaderboard.engine.reference.tensors import HfFolder
 from apr_leaderboard.engine.reference.tokenizer import TextCodec, codec_from_hf
-from apr_leaderboard.engine.reference.train import LossLog, Step, adapt
+from apr_leaderboard.engine.reference.train import LossLog
 from apr_leaderboard.engine.reference.weights import load_hf
 from apr_leaderboard.errors import FileFormatError, RequestError
 from apr_leaderboard.model.stage import FinetuneParams
@@ -51,19 +53,15 @@ def run(args: argparse.Namespace, report: Reporter) -> OpResult:
     )
     config, params = load_hf(args.model)
 
-    def tell(step: Step, total: int, speed: float) -> None:
-        note = f"epoch {step.epoch}/{settings.epochs}, loss {step.loss:.4f}, {speed:.0f} tokens/s"
-        report.progress("finetune", step.step, total, "steps", note)
-
     log = LossLog(args.out / "losses.jsonl")
-    adapter = adapt(config, params, pairs, settings, log, tell)
+    adapter, held = fit(adapting(config, params, pairs, settings), settings, log, report)
     save_adapter(adapter, args.out / "adapter", settings.rank, settings.scale * settings.rank)
     write_merged(source, args.out / "model", adapter, settings.scale)
     lineage = extend_lineage(
         "finetune", settings.model_dump(exclude={"dataset"}), {"model": args.model, "data": args.data}, "model"
     )
     (args.out / "model" / "lineage.json").write_text(lineage_text(lineage), encoding="utf-8")
-    return OpResult("model", "hf", _figures(log, pairs))
+    return OpResult("model", "hf", {**_figures(log, pairs), **held.figures})
 
 
 def _figures(log: LossLog, pairs: TokenPairs) -> dict[str, float | int | str | bool]:

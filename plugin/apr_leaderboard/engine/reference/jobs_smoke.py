@@ -26,8 +26,9 @@ from apr_leaderboard.engine.reference.smoke_model import (
     write_weights,
 )
 from apr_leaderboard.engine.reference.smoke_problems import instruct_rows
+from apr_leaderboard.engine.reference.telling import StepTeller
 from apr_leaderboard.engine.reference.tokenizer import TextCodec
-from apr_leaderboard.engine.reference.train import LossLog, Step
+from apr_leaderboard.engine.reference.train import LossLog
 
 __all__ = ["add_arguments", "run"]
 
@@ -51,10 +52,7 @@ def run(args: argparse.Namespace, report: Reporter) -> OpResult:
     tokens = _token_stream(tokenizer, args.seed, plan.n_tokens)
     config = smoke_config(tokenizer)
 
-    def tell(step: Step, speed: float) -> None:
-        note = f"loss {step.loss:.3f}, {speed:.0f} tokens/s"
-        report.progress("pretrain", step.step, plan.steps, "steps", note)
-
+    tell = StepTeller(report, "pretrain", plan.steps, 1)
     log = LossLog(args.out / "losses.jsonl")
     params = pretrain(config, initial_params(config, args.seed), tokens, plan, log, tell)
     target: Path = args.out / "model"

@@ -76,9 +76,18 @@ class Reporter:
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream if stream is not None else sys.stdout
 
-    def progress(self, what: str, done: float, total: float | None, unit: str, note: str = "") -> None:
-        """How far the operation is; the fields of `apr_leaderboard.engine.protocol.Progress`."""
-        self._line({"progress": {"what": what, "done": done, "total": total, "unit": unit, "note": note}})
+    def progress(
+        self,
+        what: str,
+        done: float,
+        total: float | None,
+        unit: str,
+        note: str = "",
+        figures: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """How far the operation is; the fields of `apr_leaderboard.engine.protocol.Progress`. Figures are finite."""
+        told: dict[str, Any] = {"what": what, "done": done, "total": total, "unit": unit, "note": note}
+        self._line({"progress": {**told, "figures": dict(figures)} if figures else told})
 
     def completion(self, completion: Completion) -> None:
         """One answer, as soon as it is there."""

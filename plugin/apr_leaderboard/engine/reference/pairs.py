@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,13 +49,15 @@ class TokenPairs:
         return int(self.mask.sum())
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Inputs [b, t], the tokens wanted after each, and which of them count."""
+class Batch(NamedTuple):
+    """Inputs [b, t] (int32), the tokens wanted after each (int32), and which of them count (float32).
 
-    inputs: NDArray[np.int32]
-    targets: NDArray[np.int32]
-    mask: NDArray[np.float32]
+    NumPy arrays; inside a compiled step JAX's own.
+    """
+
+    inputs: Any
+    targets: Any
+    mask: Any
 
 
 def read_pairs(path: Path) -> list[Pair]:
@@ -118,12 +120,13 @@ def tokenize_pairs(pairs: list[Pair], codec: TextCodec, end_id: int, max_seq_len
     return TokenPairs(tokens, mask, n_cut, len(pairs) - len(rows))
 
 
-def batches(pairs: TokenPairs, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
-    """All rows once, shuffled by seed and epoch; the last batch is filled up with rows that do not count."""
+def batches(pairs: TokenPairs, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Batch, int]]:
+    """All rows once with the tokens in each batch, shuffled by seed and epoch; the last is filled up with rows that
+    do not count."""
     order = np.random.default_rng([seed, epoch]).permutation(len(pairs.tokens))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         spare = batch_size - len(rows)
         tokens = np.pad(pairs.tokens[rows], ((0, spare), (0, 0)))
         mask = np.pad(pairs.mask[rows], ((0, spare), (0, 0)))
-        yield Batch(tokens[:, :-1], tokens[:, 1:], mask[:, 1:])
+        yield Batch(tokens[:, :-1], tokens[:, 1:], mask[:, 1:]), tokens[:, 1:].size

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import jax.numpy as jnp
+import jax
 import numpy as np
-import optax
 from numpy.typing import NDArray
 
 from apr_leaderboard.engine.reference.config import ModelConfig
 from apr_leaderboard.engine.reference.forward import Params, forward
+from apr_leaderboard.engine.reference.losses import masked_loss
 from apr_leaderboard.engine.reference.pairs import Batch
 from apr_leaderboard.engine.reference.train import (
     LossLog,
     Schedule,
     Step,
+    adamw,
     make_update,
-    masked_loss,
     run_steps,
     warmup_cosine,
 )
 
 __all__ = ["PretrainPlan", "pretrain"]
 
-_CLIP_NORM: Final = 1.0
+_B2: Final = 0.98
+_WEIGHT_DECAY: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class PretrainPlan:
         """Tokens needed: each row's targets are its inputs moved on by one."""
         return self.steps * self.batch_size * self.length + 1
 
-    def batches(self, tokens: NDArray[np.int32]) -> Iterator[tuple[int, Batch]]:
-        """Each token is seen once. Raises ValueError when there are too few."""
+    def batches(self, tokens: NDArray[np.int32]) -> Iterator[tuple[int, Batch, int]]:
+        """Epoch, batch and its number of tokens; each token is seen once. Raises ValueError when there are too few."""
         if len(tokens) < self.n_tokens:
             raise ValueError(f"got {len(tokens)} tokens, {self.n_tokens} are needed")
         shape = (self.batch_size, self.length)
@@ -52,7 +53,7 @@ class PretrainPlan:
         size = self.batch_size * self.length
         for i in range(self.steps):
             cut = tokens[i * size : (i + 1) * size + 1]
-            yield 1, Batch(cut[:-1].reshape(shape), cut[1:].reshape(shape), mask)
+            yield 1, Batch(cut[:-1].reshape(shape), cut[1:].reshape(shape), mask), size
 
 
 def pretrain(
@@ -65,17 +66,11 @@ def pretrain(
 ) -> Params:
     """Train with AdamW (Loshchilov & Hutter 2019) for `plan.steps` steps; returns the trained parameters."""
 
-    def loss_of(tree: Params, batch: Batch) -> Any:
-        return masked_loss(forward(config, tree, jnp.asarray(batch.inputs)), batch.targets, batch.mask)  # type: ignore[arg-type]
+    def loss_of(tree: Params, frozen: None, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
+        return masked_loss(forward(config, tree, batch.inputs), batch.targets, batch.mask), {}
 
-    optimizer = optax.inject_hyperparams(_optimizer)(learning_rate=plan.learning_rate)
+    optimizer = adamw(_B2, weight_decay=_WEIGHT_DECAY)
     schedule = Schedule(plan.steps, warmup_cosine(plan.learning_rate, plan.steps), tell)
-    state = (params, optimizer.init(params))
+    state = (params, optimizer.init(params), None)
     trained: Params = run_steps(make_update(loss_of, optimizer), state, plan.batches(tokens), log, schedule)
     return trained
-
-
-def _optimizer(learning_rate: float) -> Any:
-    return optax.chain(
-        optax.clip_by_global_norm(_CLIP_NORM), optax.adamw(learning_rate, b1=0.9, b2=0.98, weight_decay=0.01)
-    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,17 +14,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from apr_leaderboard.engine.reference.config import ModelConfig
-from apr_leaderboard.engine.reference.forward import Params, forward
-from apr_leaderboard.engine.reference.lora import Adapter, bind, init_adapter
-from apr_leaderboard.engine.reference.pairs import Batch, TokenPairs, batches
 from apr_leaderboard.errors import EngineError
-from apr_leaderboard.model.stage import FinetuneParams
 
-__all__ = ["LossLog", "Step", "adapt", "masked_loss", "run_steps", "warmup_cosine"]
+__all__ = ["LossLog", "LossOf", "Schedule", "Step", "Update", "adamw", "make_update", "run_steps", "warmup_cosine"]
 
 Tree = Any
-Update = Callable[[Tree, Tree, Batch], tuple[Tree, Tree, jax.Array, jax.Array]]
+LossOf = Callable[[Tree, Tree, Any], tuple[jax.Array, dict[str, jax.Array]]]
+"""(trained weights, frozen weights, batch) -> (loss, further figures worth keeping, scalars by name)."""
+Update = Callable[[Tree, Tree, Tree, Any], tuple[Tree, Tree, dict[str, jax.Array]]]
+"""(trained, optimizer state, frozen, batch) -> (trained, state, figures: loss, gradient_norm and the loss's own)."""
 
 _WARMUP_SHARE: Final = 0.1
 _FINAL_SHARE: Final = 0.05
@@ -33,13 +31,23 @@ _CLIP_NORM: Final = 1.0
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step. `loss` is nats per token that counts; `grad_norm` is before clipping."""
+    """One optimizer step. `loss` is nats per token that counts; `gradient_norm` is before clipping.
+
+    `extra` holds what only this kind of training has, such as the margin of a preference.
+    """
 
     step: int
     epoch: int
     loss: float
     learning_rate: float
-    grad_norm: float
+    gradient_norm: float
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Everything measured, by name."""
+        own = {"loss": self.loss, "learning_rate": self.learning_rate, "gradient_norm": self.gradient_norm}
+        return {**own, **self.extra}
 
 
 class LossLog:
@@ -55,13 +63,22 @@ class LossLog:
         """Keep a step, and write the file anew each hundred."""
         self.first = self.first or step
         self.last = step
-        self._lines.append(json.dumps(step.__dict__))
+        self._lines.append(json.dumps({"step": step.step, "epoch": step.epoch, **step.figures}))
         if len(self._lines) % 100 == 0:
             self.close()
 
     def close(self) -> None:
         """Write what there is."""
         self._path.write_text("".join(line + "\n" for line in self._lines), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How many steps, at which rate, and who is told of each (with tokens per second so far)."""
+
+    total: int
+    rate: Callable[[int], float]
+    tell: Callable[[Step, float], None]
 
 
 def warmup_cosine(peak: float, total: int) -> Callable[[int], float]:
@@ -77,95 +94,71 @@ def warmup_cosine(peak: float, total: int) -> Callable[[int], float]:
     return rate
 
 
-def masked_loss(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> jax.Array:
-    """Mean cross-entropy in nats over the positions where `mask` is 1."""
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-    return jnp.sum(losses * mask) / jnp.maximum(jnp.sum(mask), 1.0)
+def adamw(b2: float, weight_decay: float = 0.0) -> Any:
+    """AdamW (Loshchilov & Hutter 2019) behind a clip of the gradient's norm at 1; the rate is set at every step."""
+
+    def build(learning_rate: float) -> Any:
+        clip = optax.clip_by_global_norm(_CLIP_NORM)
+        return optax.chain(clip, optax.adamw(learning_rate, b1=0.9, b2=b2, weight_decay=weight_decay))
+
+    return optax.inject_hyperparams(build)(learning_rate=0.0)
+
+
+def make_update(loss_of: LossOf, optimizer: Any) -> Update:
+    """One jitted step: gradient, norm, optimizer. The trained weights and the state given are used up."""
+
+    def update(tree: Tree, state: Tree, frozen: Tree, batch: Any) -> tuple[Tree, Tree, dict[str, jax.Array]]:
+        (loss, extra), gradient = jax.value_and_grad(loss_of, has_aux=True)(tree, frozen, batch)
+        norm = optax.tree.norm(gradient)
+        updates, state = optimizer.update(gradient, state, tree)
+        return optax.apply_updates(tree, updates), state, {"loss": loss, "gradient_norm": norm, **extra}
+
+    return jax.jit(update, donate_argnums=(0, 1))
 
 
 def run_steps(
-    update: Update, state: tuple[Tree, Tree], plan: Iterable[tuple[int, Batch]], log: LossLog, schedule: Schedule
+    update: Update,
+    state: tuple[Tree, Tree, Tree],
+    plan: Iterable[tuple[int, Any, int]],
+    log: LossLog,
+    schedule: Schedule,
 ) -> Tree:
-    """Take every step of `plan` (epoch and batch); returns the trained tree.
+    """Take every step of `plan` (epoch, batch, its number of tokens) from (trained, optimizer state, frozen).
 
-    Raises EngineError as soon as a loss is not finite; the log then ends with that step.
+    Returns the trained tree; the one given is used up. Raises EngineError as soon as a loss or a gradient is not
+    finite; the log then ends with that step.
     """
-    tree, optimizer_state = state
-    begun, tokens = time.monotonic(), 0
-    for number, (epoch, batch) in enumerate(plan):
+    tree, optimizer_state, frozen = state
+    clock = _Clock()
+    for number, (epoch, batch, n_tokens) in enumerate(plan):
         rate = schedule.rate(number)
         optimizer_state.hyperparams["learning_rate"] = jnp.asarray(rate, jnp.float32)
-        tree, optimizer_state, loss, norm = update(tree, optimizer_state, batch)
-        step = Step(number + 1, epoch, float(loss), rate, float(norm))
+        tree, optimizer_state, measured = update(tree, optimizer_state, frozen, batch)
+        figures = {name: float(value) for name, value in sorted(measured.items())}
+        loss, norm = figures.pop("loss"), figures.pop("gradient_norm")
+        step = Step(number + 1, epoch, loss, rate, norm, figures)
         log.add(step)
-        if not math.isfinite(step.loss):
-            log.close()
-            raise EngineError("reference", f"the loss is {step.loss} at step {step.step} of {schedule.total}")
-        tokens += batch.inputs.size
-        schedule.tell(step, tokens / max(1e-9, time.monotonic() - begun))
+        for name, value in step.figures.items():
+            if not math.isfinite(value):
+                log.close()
+                what = name.replace("_", " ")
+                raise EngineError("reference", f"the {what} is {value} at step {step.step} of {schedule.total}")
+        schedule.tell(step, clock.rate_after(n_tokens))
     log.close()
     return tree
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How many steps, at which rate, and who is told of each (with tokens per second so far)."""
+class _Clock:
+    """Tokens a second, leaving out the first step, which compiles, as soon as there is a second."""
 
-    total: int
-    rate: Callable[[int], float]
-    tell: Callable[[Step, float], None]
+    def __init__(self) -> None:
+        self._begun, self._tokens, self._steps = time.monotonic(), 0, 0
 
-
-def make_update(loss_of: Callable[[Tree, Batch], jax.Array], optimizer: Any) -> Update:
-    """One jitted step: gradient, norm, optimizer."""
-
-    @jax.jit
-    def inner(tree: Tree, state: Tree, inputs: jax.Array, targets: jax.Array, mask: jax.Array) -> Any:
-        loss, grads = jax.value_and_grad(loss_of)(tree, Batch(inputs, targets, mask))  # type: ignore[arg-type]
-        norm = optax.tree.norm(grads)
-        updates, state = optimizer.update(grads, state, tree)
-        return optax.apply_updates(tree, updates), state, loss, norm
-
-    def update(tree: Tree, state: Tree, batch: Batch) -> tuple[Tree, Tree, jax.Array, jax.Array]:
-        tree, state, loss, norm = inner(tree, state, batch.inputs, batch.targets, batch.mask)
-        return tree, state, loss, norm
-
-    return update
-
-
-def adapt(
-    config: ModelConfig,
-    params: Params,
-    pairs: TokenPairs,
-    settings: FinetuneParams,
-    log: LossLog,
-    tell: Callable[[Step, int, float], None],
-) -> Adapter:
-    """Train an adapter with AdamW (Loshchilov & Hutter 2019; no decay) on the responses; `params` are not fused."""
-    optimizer = optax.inject_hyperparams(_lora_optimizer)(learning_rate=settings.learning_rate)
-    per_epoch = -(-len(pairs.tokens) // settings.batch_size)
-    total = per_epoch * settings.epochs
-
-    def loss_of(adapter: Adapter, batch: Batch) -> jax.Array:
-        logits = forward(config, bind(params, adapter, settings.scale), jnp.asarray(batch.inputs))
-        return masked_loss(logits, jnp.asarray(batch.targets), jnp.asarray(batch.mask))
-
-    adapter = init_adapter(params, settings.rank, settings.seed)
-    plan = (
-        (epoch + 1, batch)
-        for epoch in range(settings.epochs)
-        for batch in batches(pairs, settings.batch_size, settings.seed, epoch)
-    )
-    schedule = Schedule(
-        total, warmup_cosine(settings.learning_rate, total), lambda step, speed: tell(step, total, speed)
-    )
-    trained: Adapter = run_steps(
-        make_update(loss_of, optimizer), (adapter, optimizer.init(adapter)), plan, log, schedule
-    )
-    return trained
-
-
-def _lora_optimizer(learning_rate: float) -> Any:
-    return optax.chain(
-        optax.clip_by_global_norm(_CLIP_NORM), optax.adamw(learning_rate, b1=0.9, b2=0.99, weight_decay=0.0)
-    )
+    def rate_after(self, n_tokens: int) -> float:
+        self._steps += 1
+        self._tokens += n_tokens
+        now = time.monotonic()
+        rate = self._tokens / max(1e-9, now - self._begun)
+        if self._steps == 1:
+            self._begun, self._tokens = now, 0
+        return rate

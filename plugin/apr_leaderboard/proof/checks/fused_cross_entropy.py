@@ -102,7 +102,7 @@ def prompt_does_not_count(mask_of: Callable[[Floats], Floats]) -> str:
     """The engine's loss: any change of logits outside of the response leaves it as it was; inside it does not."""
     import jax.numpy as jnp
 
-    from apr_leaderboard.engine.reference.train import masked_loss
+    from apr_leaderboard.engine.reference.losses import masked_loss
 
     length = 8
 

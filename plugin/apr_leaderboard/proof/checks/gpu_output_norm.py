@@ -60,10 +60,10 @@ def steps_share_one_program(length_of: Callable[[int], int]) -> str:
 
     traced = 0
 
-    def loss_of(tree: Any, batch: Batch) -> Any:
+    def loss_of(tree: Any, frozen: None, batch: Batch) -> tuple[Any, dict[str, Any]]:
         nonlocal traced
         traced += 1
-        return jnp.sum(jnp.square(tree["w"] * jnp.asarray(batch.inputs))) + jnp.sum(jnp.asarray(batch.mask))
+        return jnp.sum(jnp.square(tree["w"] * batch.inputs)) + jnp.sum(batch.mask), {}
 
     optimizer = optax.sgd(1e-3)
     tree = {"w": jnp.ones(())}
@@ -71,7 +71,7 @@ def steps_share_one_program(length_of: Callable[[int], int]) -> str:
     update = make_update(loss_of, optimizer)
     for step in range(6):
         rows = np.ones((2, length_of(step)), np.float32)
-        tree, state, _, _ = update(tree, state, Batch(rows, rows, rows))  # type: ignore[arg-type]
+        tree, state, _ = update(tree, state, None, Batch(rows, rows, rows))
     expect(traced == 1, f"6 steps traced the loss {traced} times")
     return "6 steps, 1 trace"
 
