@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = [
+    "AlertError",
     "AprLeaderboardError",
     "CorruptEntryError",
     "DigestMismatchError",
@@ -159,6 +160,16 @@ class EngineTimeoutError(EngineError):
 
 class EngineOutputError(EngineError):
     """The engine reported success, but what it wrote is not what it was asked for."""
+
+
+class AlertError(EngineError):
+    """A figure of the stage met a condition that its recipe says to stop at; the message says which."""
+
+    def __init__(
+        self, engine: str, message: str, *, command: Sequence[str] = (), exit_code: int | None = None, stderr: str = ""
+    ) -> None:
+        super().__init__(engine, message, command=command, exit_code=exit_code, stderr=stderr)
+        self.args = (f"alert: {message}",)  # who trained says nothing here: the figure does
 
 
 class StageFailedError(HarnessError):

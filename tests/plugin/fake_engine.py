@@ -1,7 +1,8 @@
 """An engine that is quick and does what it is told: it implements the seam, so the whole plugin can be tested on it.
 
 Its model is a folder with one file, `skill`: "untrained" answers nothing right, "trained" answers with the reference
-solutions. What it should do wrong is read from the file `orders` in the project: `fail finetune`, `die generate 3`, ...
+solutions. What it should do wrong is read from the file `orders` in the project: `fail finetune`, `die generate 3`,
+`losses 2 12.3`, ...
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 from pathlib import Path
 
-from apr_leaderboard.engine import Checkpoint, GenerateJob, Job, Sink, Watch
+from apr_leaderboard.engine import Checkpoint, GenerateJob, Job, Progress, Sink, Watch
 from apr_leaderboard.errors import EngineRefusedError
 from apr_leaderboard.model.generation import Completion, FinishReason
 from apr_leaderboard.model.record import CheckpointFormat, EngineIdentity, Finding, StageRecord
@@ -40,6 +41,8 @@ class FakeEngine:
         self._note(job.op)
         if ["fail", job.op] in self._orders():
             raise EngineRefusedError(self.name, f"will not {job.op}", command=("fake", job.op), stderr="my own words")
+        if job.op == "finetune":
+            self._train(out, watch)
         (out / "model").mkdir()
         skill = "trained" if job.op == "finetune" else "untrained"
         (out / "model" / "skill").write_text(skill)
@@ -53,6 +56,15 @@ class FakeEngine:
             findings=(odd,) if job.op == "import" else (),
             seconds=os.getpid() % 7,  # varies, and must not show in any digest
         )
+
+    def _train(self, out: Path, watch: Watch) -> None:
+        """`losses 2 12.3`: a step for each, told as it is done and recorded."""
+        losses = next((words[1:] for words in self._orders() if words[:1] == ["losses"]), [])
+        steps = [{"step": number, "loss": float(loss)} for number, loss in enumerate(losses, 1)]
+        for step in steps:
+            self._note("step")
+            watch(Progress("finetune", step["step"], len(steps), "steps", figures=step))
+        (out / "losses.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
 
     def generate(self, job: GenerateJob, out: Path, sink: Sink, watch: Watch) -> StageRecord:
         self._note(f"generate {len(job.prompts)}")

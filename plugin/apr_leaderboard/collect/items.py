@@ -15,9 +15,20 @@ from typing import Any, TypeVar
 import pytest
 from _pytest.outcomes import Skipped  # pytest.skip.Exception, under a name that types know
 
-from apr_leaderboard.errors import AprLeaderboardError, EngineError, StageFailedError
+from apr_leaderboard.errors import AlertError, AprLeaderboardError, EngineError, StageFailedError
 from apr_leaderboard.model.results import StageOutcome, StageResult
-from apr_leaderboard.pipeline import Evaluation, EvaluationScore, Plan, PlannedStage, Workbench, scores_digest
+from apr_leaderboard.pipeline import (
+    Done,
+    Evaluation,
+    EvaluationScore,
+    Plan,
+    PlannedStage,
+    Workbench,
+    evaluation_outcomes,
+    judge_alerts,
+    scores_digest,
+    stage_outcomes,
+)
 from apr_leaderboard.report import leave_payload
 
 __all__ = ["EvaluationItem", "NotReached", "ProblemItem", "StageItem", "Thresholds"]
@@ -112,7 +123,16 @@ class _OutcomeItem(AprItem):
             command=command,
             **more,
         )
-        self.say(stage=result.model_dump(mode="json"), lost=outcome is StageOutcome.NOT_REACHED)
+        self.say(
+            stage=result.model_dump(mode="json"), tracking=self._tracking(), lost=outcome is StageOutcome.NOT_REACHED
+        )
+
+    def _tracking(self) -> dict[str, Any] | None:
+        plan = self.plan
+        if plan is None or plan.monitoring.tracking is None:
+            return None
+        who = {"recipe": plan.recipe.name, "engine": plan.engine.name, "profile": plan.profile_name}
+        return {**who, **plan.monitoring.tracking.model_dump(mode="json")}
 
 
 class StageItem(_OutcomeItem):
@@ -124,17 +144,25 @@ class StageItem(_OutcomeItem):
         self._name, self._step = stage.name.value, stage.step
 
     def setup(self) -> None:
-        """Ask for the stage's result."""
-        done = self._attempt(lambda: self.workbench.runner.run(self._step))
-        if done is not None:
+        """Ask for the stage's result, and see what the recipe's alerts say of it."""
+        found = self._attempt(self._look)
+        if found is not None:
+            done, outcomes, warnings = found
             self._tell(
                 StageOutcome.PASSED,
                 seconds=done.seconds,
                 cached=done.cached,
                 digest=done.entry.digest,
-                figures=done.record.figures,
+                figures={**done.record.figures, **outcomes},
                 findings=done.record.findings,
+                warnings=(*done.warnings, *warnings),
             )
+
+    def _look(self) -> tuple[Done, dict[str, float], list[str]]:
+        assert self.plan is not None
+        done = self.workbench.runner.run(self._step)
+        outcomes = stage_outcomes(done)
+        return done, outcomes, judge_alerts(self.plan.monitoring.alerts, outcomes, self.plan.engine.name)
 
     def _stage_and_command(self) -> tuple[str, str]:
         return self._name, self._step.command(self.workbench.store)
@@ -195,15 +223,25 @@ class EvaluationItem(_OutcomeItem):
         self._scores = scores or []
 
     def runtest(self) -> None:
-        """Fail on a generation that failed and on missed thresholds."""
+        """Fail on a generation that failed, on missed thresholds, and where an alert of the recipe says to stop."""
         super().runtest()
         missed = [line for score in self._scores for line in self.thresholds.missed(score)]
+        outcomes: dict[str, float] = {}
+        warnings: list[str] = []
+        if self.plan is not None:
+            outcomes = evaluation_outcomes(self._scores, self.workbench.store)
+            try:
+                warnings = judge_alerts(self.plan.monitoring.alerts, outcomes, self.plan.engine.name)
+            except AlertError as alert:
+                missed.append(str(alert))
         self._tell(
             StageOutcome.FAILED if missed else StageOutcome.PASSED,
             "; ".join(missed),
             seconds=time.monotonic() - self._started,
             cached=all(score.cached for score in self._scores),
             digest=scores_digest(self._scores),
+            figures=outcomes,
+            warnings=tuple(warnings),
         )
         if missed:
             raise Failure("\n".join(missed))

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from apr_leaderboard.model.monitoring import Monitoring
 from apr_leaderboard.model.stage import (
     AlignParams,
     CompileParams,
@@ -26,7 +27,7 @@ from apr_leaderboard.model.stage import (
 )
 from apr_leaderboard.model.yamlfile import Loaded, load_model
 
-__all__ = ["Alert", "Monitoring", "ProfileName", "Recipe", "RecipeProfile", "load_recipe", "order_warnings"]
+__all__ = ["ProfileName", "Recipe", "RecipeProfile", "load_recipe", "order_warnings"]
 
 ProfileName = Literal["smoke", "real"]
 
@@ -52,29 +53,6 @@ _ORDER_REASONS = {
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Alert(_Frozen):
-    """A condition on a training figure, such as `loss > 10`, and what to do when it holds."""
-
-    condition: Annotated[str, Field(pattern=r"^\w+ (>|<|>=|<=) -?\d+(\.\d+)?(e-?\d+)?$")]
-    action: Literal["stop", "warn"]
-    message: str = ""
-
-
-class Tracking(_Frozen):
-    """Under which experiment, and with which tags, a run's records are kept."""
-
-    experiment: Annotated[str, Field(min_length=1, max_length=200)]
-    tags: dict[str, str] = Field(default_factory=dict)
-
-
-class Monitoring(_Frozen):
-    """Which figures are shown while a stage runs, and which of them raise an alert."""
-
-    metrics: tuple[str, ...] = ()
-    alerts: tuple[Alert, ...] = ()
-    tracking: Tracking | None = None
 
 
 def _training_kind(value: object) -> str:
@@ -105,6 +83,7 @@ class RecipeProfile(_Frozen):
     compile: CompileParams = CompileParams()
     export: ExportParams = ExportParams()
     eval: EvalParams | None = None
+    monitoring: Monitoring | None = Field(default=None, description="in place of the recipe's own, in this profile")
 
     def params(self, stage: StageName) -> StageParams | None:
         """The parameters written for a stage, or None."""
@@ -147,6 +126,11 @@ class Recipe(_Frozen):
                         f"; allowed: a key for each of {', '.join(self.stages)}"
                     )
         return self
+
+    def monitoring_of(self, profile: ProfileName) -> Monitoring:
+        """What is watched in a profile."""
+        own = self.profiles[profile].monitoring
+        return self.monitoring if own is None else own
 
     @property
     def marks(self) -> tuple[str, ...]:

@@ -13,9 +13,12 @@ from apr_leaderboard.model.record import EngineIdentity, Figure, Finding
 __all__ = [
     "SCHEMA_VERSION",
     "BenchmarkResult",
+    "CriterionOutcome",
+    "CriterionResult",
     "EvaluationInfo",
     "Interval",
     "Machine",
+    "Measure",
     "ObligationOutcome",
     "ObligationResult",
     "ProblemResult",
@@ -24,6 +27,7 @@ __all__ = [
     "StageOutcome",
     "StageResult",
     "Tool",
+    "TrackedRun",
 ]
 
 SCHEMA_VERSION: Final = 1
@@ -92,6 +96,17 @@ class StageResult(_Frozen):
     digest: str | None = None
     figures: dict[str, Figure] = Field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    warnings: tuple[str, ...] = Field(default=(), description="alerts of the recipe that say to warn, and held")
+
+
+class TrackedRun(_Frozen):
+    """The experiment that a recipe's monitoring files its run under."""
+
+    recipe: str
+    engine: str
+    profile: str
+    experiment: str
+    tags: dict[str, str] = Field(default_factory=dict)
 
 
 class ProblemResult(_Frozen):
@@ -168,13 +183,66 @@ class ObligationResult(_Frozen):
     seconds: float = 0.0
 
 
+class CriterionOutcome(StrEnum):
+    """What became of a criterion's test, from the best to the worst.
+
+    not-run: what it needs is not here, and is named; blocked: the engine refuses, in its own words; error: our side
+    broke. Only `pass` counts as one.
+    """
+
+    PASS = "pass"
+    NOT_RUN = "not-run"
+    BLOCKED = "blocked"
+    FAIL = "fail"
+    ERROR = "error"
+
+
+class Measure(_Frozen):
+    """One figure a criterion was decided by. `bound` is None for what is told without being judged."""
+
+    name: str
+    value: Figure
+    unit: str = ""
+    bound: str | None = None
+    holds: bool | None = None
+    interval: Interval | None = None
+
+
+class CriterionResult(_Frozen):
+    """One test of one criterion on one model by one engine (`suite` where the suite itself is asked)."""
+
+    criterion: str
+    part: str = Field(description="the test's name")
+    engine: str
+    engine_version: str = ""
+    model: str
+    profile: str
+    outcome: CriterionOutcome
+    reason: str = Field(default="", description="why it is no pass")
+    words: str = Field(default="", description="the engine's own, where it refused or failed")
+    measures: tuple[Measure, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    commands: tuple[str, ...] = ()
+    artefacts: dict[str, str] = Field(default_factory=dict, description="what was looked at: its digest")
+    seconds: float = 0.0
+    cached: bool = Field(default=False, description="every engine job it asked for was in the store")
+    saboteur: str | None = Field(default=None, description="what was broken on purpose, with --apr-falsify")
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What tells it from the others of a run."""
+        return self.criterion, self.part, self.engine, self.model
+
+
 class Results(_Frozen):
     """The whole file."""
 
     schema_: Literal[1] = Field(default=SCHEMA_VERSION, alias="schema")
     run: RunInfo
     stages: tuple[StageResult, ...] = ()
+    tracking: tuple[TrackedRun, ...] = ()
     benchmarks: tuple[BenchmarkResult, ...] = ()
     obligations: tuple[ObligationResult, ...] = ()
+    criteria: tuple[CriterionResult, ...] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from apr_leaderboard.pipeline.evaluation import Decoding, Evaluation
+from apr_leaderboard.pipeline.guard import Guard, judge_alerts
 from apr_leaderboard.pipeline.marks import mark_of
+from apr_leaderboard.pipeline.outcomes import evaluation_outcomes, stage_outcomes
 from apr_leaderboard.pipeline.plan import Plan, PlannedStage
 from apr_leaderboard.pipeline.progress import ProgressReader
 from apr_leaderboard.pipeline.score import summarize
 from apr_leaderboard.pipeline.scoring import Judged
 from apr_leaderboard.pipeline.settings import Settings
-from apr_leaderboard.pipeline.steps import EngineStep
+from apr_leaderboard.pipeline.steps import Done, EngineStep
 from apr_leaderboard.pipeline.workbench import EvaluationScore, Workbench, scores_digest
 
 __all__ = [
     "Decoding",
+    "Done",
     "EngineStep",
     "Evaluation",
     "EvaluationScore",
+    "Guard",
     "Judged",
     "Plan",
     "PlannedStage",
     "ProgressReader",
     "Settings",
     "Workbench",
+    "evaluation_outcomes",
+    "judge_alerts",
     "mark_of",
     "scores_digest",
+    "stage_outcomes",
     "summarize",
 ]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from apr_leaderboard.engine.protocol import Engine
 from apr_leaderboard.errors import RequestError
+from apr_leaderboard.model.monitoring import Monitoring
 from apr_leaderboard.model.recipe import ProfileName, Recipe, RecipeProfile
 from apr_leaderboard.model.stage import EvalParams, StageName, StageParams
 from apr_leaderboard.model.yamlfile import Loaded
 from apr_leaderboard.pipeline.binding import Needs, bind_stage
 from apr_leaderboard.pipeline.evaluation import Decoding, Evaluation, EvaluationMaker, Subject
+from apr_leaderboard.pipeline.guard import Guard
 from apr_leaderboard.pipeline.origin import Sources
 from apr_leaderboard.pipeline.steps import EngineStep, Upstream
 
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 _ASIDE = (StageName.COMPILE, StageName.EXPORT)
 """Stages that make something to give away; the recipe goes on from the model they were given."""
+
+_TRAINS = (StageName.DISTILL, StageName.FINETUNE, StageName.ALIGN)
+"""Stages whose steps a recipe's monitoring looks at."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class Plan:
     engine: Engine
     model: Upstream
     stages: tuple[PlannedStage, ...]
+
+    @property
+    def monitoring(self) -> Monitoring:
+        """What is watched."""
+        return self.recipe.monitoring_of(self.profile_name)
 
     def stage(self, name: StageName) -> PlannedStage:
         """The stage of that name."""
@@ -104,6 +114,8 @@ class _Builder:
             else:
                 imported = chain[1][1] if len(chain) > 1 and chain[1][0] is StageName.IMPORT else chain[0][1]
                 step = bind_stage(name.value, params, at, self._needs(name, imported, prepared))
+                if name in _TRAINS:
+                    step = replace(step, guard=Guard.of(self.loaded.value.monitoring_of(self.profile_name)))
                 planned.append(PlannedStage(name, params, step))
                 if name is StageName.PREP_DATA:
                     prepared = step

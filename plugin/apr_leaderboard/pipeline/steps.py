@@ -13,6 +13,7 @@ from apr_leaderboard.engine.process import shell_quote
 from apr_leaderboard.engine.protocol import Engine, Progress, Watch
 from apr_leaderboard.errors import EngineError, EngineOutputError, HarnessError, StageFailedError
 from apr_leaderboard.model.record import StageRecord
+from apr_leaderboard.pipeline.guard import UNGUARDED, Guard
 from apr_leaderboard.store import Entry, Node, Store
 
 __all__ = ["Done", "EngineStep", "Runner", "Upstream", "checkpoint_of"]
@@ -49,12 +50,13 @@ class Upstream(Protocol):
 
 @dataclass(frozen=True)
 class Done:
-    """A step's result: where it is, what the engine said of it, and what this asking cost."""
+    """A step's result: where it is, what the engine said of it, what this asking cost, and what its guard says."""
 
     entry: Entry
     record: StageRecord
     cached: bool
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -65,15 +67,16 @@ class Runner:
     run_id: str
     watch: Callable[[str], Watch]
     idle: Callable[[], None]
-    _done: dict[str, Done] = field(default_factory=dict)
+    _done: dict[tuple[str, Guard], Done] = field(default_factory=dict)
 
     def run(self, step: EngineStep) -> Done:
         """The step's result, from this process's memory, the store, or the engine.
 
-        Raises `StageFailedError` when an earlier step failed, and whatever the engine or the store raise for this one.
-        A failure is remembered for the run, so that no worker tries again what another saw fail.
+        Raises `StageFailedError` when an earlier step failed, `AlertError` where the step's guard says to stop, whether
+        it is computed now or long since, and whatever the engine or the store raise for this one. A failure is
+        remembered for the run, so that no worker tries again what another saw fail.
         """
-        key = step.node.key
+        key = (step.node.key, step.guard)
         if key not in self._done:
             started = time.monotonic()
             entry = self.store.get(step.node)
@@ -81,7 +84,8 @@ class Runner:
                 models = tuple(self._reach(step, upstream) for upstream in step.upstream)
                 entry = self._compute(step, models)
             seconds = time.monotonic() - started
-            self._done[key] = Done(entry, _record(entry, self.store), entry.cached, seconds)
+            warnings = step.guard.review(entry.path, step.engine.name)
+            self._done[key] = Done(entry, _record(entry, self.store), entry.cached, seconds, warnings)
         return self._done[key]
 
     def _reach(self, step: EngineStep, upstream: Upstream) -> Checkpoint:
@@ -93,21 +97,26 @@ class Runner:
             raise StageFailedError(step.label, upstream.label, str(error)) from error
 
     def _compute(self, step: EngineStep, models: tuple[Checkpoint, ...]) -> Entry:
-        watch = self.watch(step.label)
+        watch = step.guard.over(self.watch(step.label), step.engine.name)
 
         def build(out: Path) -> Mapping[str, Any]:
             record = step.build(models, out, self.store, watch)
             return portable(record, out, self.store.root)
 
+        # What one recipe's alert ended must not count as failed for a recipe that asks the same without that alert.
+        run_id = "-".join(filter(None, [self.run_id, step.guard.digest]))
         try:
-            return self.store.compute(step.node, build, run_id=self.run_id, on_wait=lambda _: watch(_WAITING))
+            return self.store.compute(step.node, build, run_id=run_id, on_wait=lambda _: watch(_WAITING))
         finally:
             self.idle()
 
 
 @dataclass(frozen=True)
 class EngineStep:
-    """One job of one engine on the models `upstream`, the one at hand first; `make_job` binds it to checkpoints."""
+    """One job of one engine on the models `upstream`, the one at hand first; `make_job` binds it to checkpoints.
+
+    `guard` watches it, and is no part of its key.
+    """
 
     label: str
     engine: Engine
@@ -115,6 +124,7 @@ class EngineStep:
     upstream: tuple[Upstream, ...]
     make_job: Callable[[tuple[Checkpoint, ...]], Job]
     expected_bytes: int | None = None
+    guard: Guard = UNGUARDED
 
     @property
     def key(self) -> str:

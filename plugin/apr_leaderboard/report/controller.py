@@ -42,6 +42,11 @@ class Controller:
         self._results: Results | None = None
         self._written: Path | None = None
 
+    @property
+    def results(self) -> Results | None:
+        """The run's results, once the session has ended; None where nothing of ours ran."""
+        return self._results
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what one item left."""
         payload = payload_of(report)
@@ -101,6 +106,7 @@ class Controller:
                 seconds=round(log.seconds, 3),
             ),
             stages=log.stages,
+            tracking=log.tracking,
             benchmarks=log.benchmarks,
             obligations=log.obligations,
         )

@@ -22,6 +22,7 @@ from apr_leaderboard.model.results import (
     ProblemResult,
     StageResult,
     Tool,
+    TrackedRun,
 )
 from apr_leaderboard.pipeline import summarize
 
@@ -50,6 +51,7 @@ class RunLog:
     models: dict[str, str] = field(default_factory=dict)
     _clock: float = field(default_factory=time.monotonic)
     _stages: dict[tuple[str, str, str], StageResult] = field(default_factory=dict)
+    _tracked: dict[tuple[str, str], TrackedRun] = field(default_factory=dict)
     _tallies: dict[str, _Tally] = field(default_factory=dict)
     _obligations: dict[tuple[str, str], ObligationResult] = field(default_factory=dict)
 
@@ -64,6 +66,9 @@ class RunLog:
         if "stage" in payload:
             stage = StageResult.model_validate(payload["stage"])
             self._stages[(stage.recipe, stage.engine, stage.stage)] = stage
+        if payload.get("tracking"):
+            tracked = TrackedRun.model_validate(payload["tracking"])
+            self._tracked[(tracked.recipe, tracked.engine)] = tracked
         if "obligation" in payload:
             obligation = ObligationResult.model_validate(payload["obligation"])
             self._obligations[(obligation.contract, obligation.id)] = obligation
@@ -94,6 +99,11 @@ class RunLog:
         """By recipe and engine, each recipe's stages in the order they first came in."""
         order = {key: position for position, key in enumerate(self._stages)}
         return tuple(self._stages[key] for key in sorted(self._stages, key=lambda k: (k[0], k[1], order[k])))
+
+    @property
+    def tracking(self) -> tuple[TrackedRun, ...]:
+        """By recipe and engine."""
+        return tuple(self._tracked[key] for key in sorted(self._tracked))
 
     @property
     def obligations(self) -> tuple[ObligationResult, ...]:

@@ -39,6 +39,8 @@ def _stage_tables(stages: Sequence[StageResult]) -> Iterator[str]:
                 yield f"  finding on {row.stage} by {row.engine}: {finding.code}: {finding.message}"
                 if finding.command:
                     yield f"    shown by: {finding.command}"
+            for warning in row.warnings:
+                yield f"  warning on {row.stage} by {row.engine}: {warning}"
             if row.reason:
                 yield f"  {row.stage} by {row.engine}: {row.outcome.value}: {row.reason}"
 
