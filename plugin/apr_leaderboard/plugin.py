@@ -30,7 +30,7 @@ from apr_leaderboard.options import Options, add_options, join_paths, read_optio
 from apr_leaderboard.pipeline import Workbench
 from apr_leaderboard.proof import Check, Lab, built_in_checks
 from apr_leaderboard.report import Controller, attach_payload, plan_lines, status_of
-from apr_leaderboard.store import Store
+from apr_leaderboard.store import Remote, Store, is_url
 
 _OPTIONS = pytest.StashKey[Options]()
 _WORKBENCH = pytest.StashKey[Workbench]()
@@ -75,6 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
             _run_folder(config),
         )
         config.pluginmanager.register(controller, "apr_leaderboard_controller")
+    _bridge_to_allure(config)
     try:
         register_marks(config)
         # Workers parse the command line anew, so they choose anew too; what is wrong with it, the controller says.
@@ -164,9 +165,37 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         workbench.close()
 
 
+def _bridge_to_allure(config: pytest.Config) -> None:
+    """With --alluredir, have our results told in Allure's terms."""
+    folder = getattr(config.option, "allure_report_dir", None)
+    if not folder or config.option.collectonly:
+        return
+    from apr_leaderboard.report.allure import AllureBridge  # what nobody asked for is not imported
+
+    controller = config.pluginmanager.get_plugin("apr_leaderboard_controller")
+    command = _command_line(config)
+    bridge = AllureBridge(Path(folder), command, lambda: controller.results if controller else None)
+    config.pluginmanager.register(bridge, "apr_leaderboard_allure")
+
+
+def _command_line(config: pytest.Config) -> list[str]:
+    """What was typed after `pytest`, without where Allure's results go."""
+    worker = getattr(config, "workerinput", None)
+    typed = list(worker["mainargv"][1:]) if worker else [str(word) for word in config.invocation_params.args]
+    skipped = {at for at, word in enumerate(typed) if word.startswith("--alluredir")}
+    skipped |= {at + 1 for at in skipped if typed[at] == "--alluredir"}
+    return [word for at, word in enumerate(typed) if at not in skipped and word != "--clean-alluredir"]
+
+
 def _store_root(config: pytest.Config) -> Path:
+    """The store's folder on this machine; beside a shared one, the user's own."""
     asked = config.stash[_OPTIONS].store
-    return Path(asked).expanduser().absolute() if asked else Store.default_root()
+    return Path(asked).expanduser().absolute() if asked and not is_url(asked) else Store.default_root()
+
+
+def _remote(config: pytest.Config) -> Remote | None:
+    asked = config.stash[_OPTIONS].store
+    return Remote(asked) if asked and is_url(asked) else None
 
 
 def _run_folder(config: pytest.Config) -> Path:
@@ -184,6 +213,7 @@ def _workbench(config: pytest.Config) -> Workbench:
             run_folder=_run_folder(config),
             settings=options.settings,
             make_engine=lambda name: _engine(config, name),
+            remote=_remote(config),
         )
     return config.stash[_WORKBENCH]
 

@@ -200,3 +200,16 @@ def test_figures_are_short() -> None:
     """Sizes and ages in the largest fitting unit."""
     assert [format_size(n) for n in (0, 999, 1000, 65e9, 5e15)] == ["0 B", "999 B", "1.0 kB", "65.0 GB", "5000.0 TB"]
     assert [format_age(n) for n in (-1, 59, 60, 7200, 259_200)] == ["0 s", "59 s", "1 min", "2 h", "3 d"]
+
+
+def test_push_puts_there_what_is_missing(root: Path, tmp_path: Path) -> None:
+    """The first push takes both results, the second none."""
+    url = f"file://{tmp_path}/shared"
+    assert run("store", "push", url, "--store", root) == (0, f"2 results pushed (3.0 kB), 0 there already: {url}\n")
+    assert run("store", "push", url, "--store", root) == (0, f"0 results pushed (0 B), 2 there already: {url}\n")
+
+
+def test_push_to_an_unknown_scheme_is_a_wrong_request(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, exit code 2."""
+    assert main(["store", "push", "nosuch://b", "--store", str(root)]) == 2
+    assert "accepted: a folder, or a URL" in capsys.readouterr().err

@@ -12,11 +12,19 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+    track,
+)
 
 from apr_leaderboard.cli.figures import format_age, format_size, parse_size
 from apr_leaderboard.errors import RequestError
-from apr_leaderboard.store import Corruption, Entry, GcReport, Store, VerifyProgress
+from apr_leaderboard.store import Corruption, Entry, GcReport, Remote, Store, VerifyProgress
 
 __all__ = ["app"]
 
@@ -107,6 +115,22 @@ def verify(
         typer.echo(f"{_count(report.entries, 'result')} read ({format_size(report.bytes)} intact): {outcome}")
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command("push")
+def push(
+    url: Annotated[str, typer.Argument(help="Where to: any URL that fsspec opens, such as s3://bucket/path.")],
+    store: StoreOption = None,
+) -> None:
+    """Put every result that is here and not there into a shared store, as `--apr-store URL` would have."""
+    opened, remote = _open(store), Remote(url)
+    entries = list(opened.entries())
+    known = set(remote.keys())
+    new = [entry for entry in entries if entry.key not in known]
+    for entry in track(new, "pushing", console=Console(stderr=True), transient=True):
+        opened.push(remote, entry.key)
+    total = format_size(sum(entry.size for entry in new))
+    typer.echo(f"{_count(len(new), 'result')} pushed ({total}), {len(entries) - len(new)} there already: {remote.url}")
 
 
 def _open(root: Path | None) -> Store:

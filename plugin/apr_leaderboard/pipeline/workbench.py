@@ -29,7 +29,7 @@ from apr_leaderboard.pipeline.settings import Settings
 from apr_leaderboard.pipeline.steps import Runner
 from apr_leaderboard.sandbox import Level, Limits, Sandbox, choose_level
 from apr_leaderboard.source import default_cache, default_catalogue
-from apr_leaderboard.store import Corruption, Store
+from apr_leaderboard.store import Corruption, Remote, Store
 
 __all__ = ["EvaluationScore", "Workbench"]
 
@@ -65,6 +65,7 @@ class Workbench:
         run_folder: Path,
         settings: Settings,
         make_engine: Callable[[str], Engine],
+        remote: Remote | None = None,
     ) -> None:
         self.root = root
         self.settings = settings
@@ -77,7 +78,12 @@ class Workbench:
         self._scorers: dict[str, Scorer] = {}
         self._sandboxes: dict[Limits, Sandbox] = {}
         self.board = ProgressBoard(run_folder / "progress")
-        self.store = Store(store_root, on_corruption=self._on_corruption)
+        self.store = Store(
+            store_root,
+            remote=remote,
+            on_corruption=self._on_corruption,
+            on_unshared=lambda why: self.notices.append(f"made, but not shared: {why}"),
+        )
         self.runner = Runner(self.store, run_folder.name, self.board.watch, self.board.clear)
 
     @cached_property
@@ -200,6 +206,10 @@ class Workbench:
             return
         scorer.commit()
         yield from scorer.samples()
+
+    def samples_of(self, evaluation: Evaluation, index: int) -> Iterator[tuple[Answer, dict[str, Any]]]:
+        """As `Scorer.samples_of`, of a problem that is judged."""
+        return self._scorer(evaluation).samples_of(index)
 
     def close(self) -> None:
         """End the sandboxes and let go of the store."""

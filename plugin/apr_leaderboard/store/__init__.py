@@ -12,6 +12,7 @@ from apr_leaderboard.store.journal import Journal
 from apr_leaderboard.store.layout import is_key
 from apr_leaderboard.store.local import Build, Store
 from apr_leaderboard.store.node import Json, Node, canonical_json, node_key
+from apr_leaderboard.store.remote import Remote, is_url
 from apr_leaderboard.store.upkeep import GcReport, Removal, VerifyProgress, VerifyReport
 
 __all__ = [
@@ -23,11 +24,13 @@ __all__ = [
     "Journal",
     "Json",
     "Node",
+    "Remote",
     "Removal",
     "Store",
     "VerifyProgress",
     "VerifyReport",
     "canonical_json",
     "is_key",
+    "is_url",
     "node_key",
 ]

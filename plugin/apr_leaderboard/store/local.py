@@ -17,6 +17,7 @@ from apr_leaderboard.store.layout import Layout, default_root
 from apr_leaderboard.store.lease import Lease
 from apr_leaderboard.store.lock import KeyLocks, ignore_waiting
 from apr_leaderboard.store.node import Json, Node
+from apr_leaderboard.store.remote import Remote
 
 __all__ = ["Build", "Store"]
 
@@ -31,11 +32,23 @@ class Store:
     process; within the process it is read again only when its size, mtime or inode changed. A damaged entry is moved to
     `corrupt/`, kept in `corruptions`, told to `on_corruption`, and then absent: computing it makes it anew.
 
-    Raises `StoreError` when the folder cannot be read or written.
+    With a `remote`, what is not here is looked for there, and what is made here is put there. What could not be put
+    there stays here and is told to `on_unshared`: work that is done is not lost to a network that is down.
+
+    Raises `StoreError` when the folder cannot be read or written, or the remote cannot be asked.
     """
 
-    def __init__(self, root: Path, *, on_corruption: Callable[[Corruption], None] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        remote: Remote | None = None,
+        on_corruption: Callable[[Corruption], None] | None = None,
+        on_unshared: Callable[[str], None] | None = None,
+    ) -> None:
         self.root = Path(root).expanduser().absolute()
+        self.remote = remote
+        self._on_unshared = on_unshared
         self.corruptions: list[Corruption] = []
         self._on_corruption = on_corruption
         self.layout = Layout(self.root)
@@ -55,7 +68,7 @@ class Store:
         """The finished result of a node (or of the key given), verified; None when there is none or it was damaged."""
         key = node if isinstance(node, str) else node.key
         if not self.layout.entry(key).is_dir():
-            return None
+            return self._pull(key)
         self._lease.ensure()
         with _io(self.root):
             try:
@@ -104,11 +117,20 @@ class Store:
         with self.locks.hold(node.key, str(node), on_wait or ignore_waiting):
             with _io(self.root):
                 found = self._load_or_quarantine(node.key)
+            found = found or self._fetch(node.key)
             if found is not None:
                 return found
             self._raise_known_failure(node, run_id)
-            # A remote store goes here: fetch the key into a private folder, else build, then commit either alike.
-            return self._make(node, build, run_id)
+            made = self._make(node, build, run_id)
+            self._share(node.key)
+            return made
+
+    def push(self, remote: Remote, key: str) -> bool:
+        """Put a finished result into another store; False when it is there already. Raises `StoreError`."""
+        if remote.has(key):
+            return False
+        remote.push(key, self.layout.entry(key), self.layout.tmp)
+        return True
 
     def workdir(self, node: Node) -> Path:
         """The folder for a node's partial work: it outlives a kill and is removed when the node is committed.
@@ -191,6 +213,52 @@ class Store:
         if self._on_corruption is not None:
             self._on_corruption(corruption)
         return None
+
+    def _pull(self, key: str) -> Entry | None:
+        """What the remote has under a key, as an entry of this store; None also while another process is at it."""
+        if self.remote is None or not self.remote.has(key):
+            return None
+        with _io(self.root):
+            self.layout.prepare()
+        self._lease.ensure()
+        with self.locks.try_hold(key) as held:
+            if not held:
+                return None
+            with _io(self.root):
+                found = self._load_or_quarantine(key)
+            return found or self._fetch(key)
+
+    def _fetch(self, key: str) -> Entry | None:
+        """Bring an entry from the remote. The caller holds the key's lock. A damaged one is reported and left there."""
+        if self.remote is None:
+            return None
+        folder = self.layout.tmp / f"{key}.{os.urandom(6).hex()}"
+        try:
+            with _io(self.root):
+                folder.mkdir(parents=True)
+                if not self.remote.fetch(key, folder):
+                    return None
+                sync_tree(folder)
+                rename_durably(folder, self.layout.entry(key))
+                return self._load(key)
+        except Damage as damage:
+            corruption = Corruption(key, "", damage.file, damage.problem, damage.expected, damage.got, "")
+            self.corruptions.append(corruption)
+            if self._on_corruption is not None:
+                self._on_corruption(corruption)
+            return None
+        finally:
+            remove_tree(folder)
+
+    def _share(self, key: str) -> None:
+        """Put a result just made into the remote, if there is one."""
+        if self.remote is None:
+            return
+        try:
+            self.remote.push(key, self.layout.entry(key), self.layout.tmp)
+        except StoreError as error:
+            if self._on_unshared is not None:
+                self._on_unshared(str(error))
 
     def _make(self, node: Node, build: Build, run_id: str | None) -> Entry:
         """Build in a private folder and commit it. The caller holds the key's lock."""
