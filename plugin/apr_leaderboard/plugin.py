@@ -12,24 +12,28 @@ import pytest
 from apr_leaderboard import hookspecs
 from apr_leaderboard.collect import (
     BUILT_IN_FOLDER,
+    Acceptance,
     BuiltInSuites,
     ContractFile,
     RecipeFile,
     SuiteFile,
+    acceptance_files,
     built_in_named,
     choose_arguments,
+    has_criteria,
     is_contract,
     is_recipe,
     is_suite,
     preload,
     register_marks,
 )
+from apr_leaderboard.criteria import judge_gate
 from apr_leaderboard.engine import Engine, engine_names, make_engine
 from apr_leaderboard.errors import AprLeaderboardError, RequestError
 from apr_leaderboard.options import Options, add_options, join_paths, read_options
 from apr_leaderboard.pipeline import Workbench
 from apr_leaderboard.proof import Check, Lab, built_in_checks
-from apr_leaderboard.report import Controller, attach_payload, plan_lines, status_of
+from apr_leaderboard.report import Controller, Gatekeeper, attach_payload, plan_lines, read_baseline, status_of
 from apr_leaderboard.store import Remote, Store, is_url
 
 _OPTIONS = pytest.StashKey[Options]()
@@ -78,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _bridge_to_allure(config)
     try:
         register_marks(config)
+        _register_acceptance(config, options)
         # Workers parse the command line anew, so they choose anew too; what is wrong with it, the controller says.
         choose_arguments(config, options.settings)
         if worker is None:
@@ -86,6 +91,28 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     except AprLeaderboardError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
+
+
+def _register_acceptance(config: pytest.Config, options: Options) -> None:
+    """The criteria of the project, if it has any, and the gate, if one is asked for. Raises `RequestError`."""
+    root = config.rootpath
+    if has_criteria(root):
+        plugin = Acceptance(root, options.settings, lambda: _workbench(config), falsify=options.falsify)
+        config.pluginmanager.register(plugin, "apr_leaderboard_acceptance")
+    if options.gate is None or hasattr(config, "workerinput"):
+        return
+    if not has_criteria(root):
+        raise RequestError(
+            f"--apr-gate: got a project without acceptance/criteria.yaml ({root}); accepted: one with it"
+        )
+    criteria, defects = acceptance_files(root)
+    baseline = None if options.baseline is None else read_baseline(options.baseline)
+    controller: Controller = config.pluginmanager.get_plugin("apr_leaderboard_controller")  # type: ignore[assignment]
+    gate = options.gate
+    keeper = Gatekeeper(
+        gate, lambda: controller.results, lambda run: judge_gate(gate, run, criteria, defects, baseline)
+    )
+    config.pluginmanager.register(keeper, "apr_leaderboard_gate")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from apr_leaderboard.bench import BUILT_IN
+from apr_leaderboard.collect.acceptance import FOLDER, acceptance_marks
 from apr_leaderboard.collect.contracts import bind_contract, contract_files, is_contract
 from apr_leaderboard.collect.recipes import is_recipe
 from apr_leaderboard.collect.suites import BUILT_IN_FOLDER, is_suite
@@ -33,6 +34,8 @@ def register_marks(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "contracts: the obligations of contracts/, and what is tried against them")
     for file in contract_files(config.rootpath):
         config.addinivalue_line("markers", f"{contract_mark(file.stem)}: the obligations of contracts/{file.name}")
+    for mark, words in acceptance_marks(config.rootpath).items():
+        config.addinivalue_line("markers", f"{mark}: {words}")
     for mark in _STAGE_MARKS:
         config.addinivalue_line("markers", f"{mark}: this stage of any recipe")
     for name in (*_built_in(), *(file.stem for file in _suite_files(config))):
@@ -48,6 +51,9 @@ def choose_arguments(config: pytest.Config, settings: Settings) -> None:
     if config.args_source not in _BY_MARK:
         return
     words = words_of(config)
+    if words & acceptance_marks(config.rootpath).keys():
+        config.args = [str(config.rootpath / FOLDER)]
+        return
     files = [file for file in _recipe_files(config) if words & {*recipe_marks(file.stem)}]
     if not files and words & _STAGE_MARKS.keys():
         files = list(_recipe_files(config))

@@ -58,6 +58,11 @@ class Lab:
         """The first engine asked for."""
         return self.workbench.engines[0]
 
+    def engine_for(self, op: str) -> Engine:
+        """Who does jobs of that operation."""
+        del op
+        return self.engine
+
     @cached_property
     def folder(self) -> Path:
         """An empty folder to work in, gone when the process ends."""
@@ -117,14 +122,15 @@ class Lab:
         """
         planned = tuple(one.checkpoint for one in models if one.checkpoint is not None)
         op = job(planned).op
+        engine = self.engine_for(op)
         node = Node(
             op,
             params if isinstance(params, dict) else params.model_dump(mode="json"),
             {f"model{number}": one.upstream.key for number, one in enumerate(models, 1)},
             {} if data is None else {"data": hashlib.sha256(data.read_bytes()).hexdigest()},
-            self.engine.identity(),
+            engine.identity(),
         )
-        step = EngineStep(f"{op} for a contract", self.engine, node, tuple(one.upstream for one in models), job)
+        step = EngineStep(f"{op} for a contract", engine, node, tuple(one.upstream for one in models), job)
         done = self.workbench.runner.run(step)
         made = Made(step, done.entry.path, record=done.record)
         if done.record.checkpoint is None or done.record.format is None:

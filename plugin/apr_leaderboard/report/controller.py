@@ -109,6 +109,7 @@ class Controller:
             tracking=log.tracking,
             benchmarks=log.benchmarks,
             obligations=log.obligations,
+            criteria=log.criteria,
         )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.results import Results
 
-__all__ = ["read_results", "write_results"]
+__all__ = ["read_baseline", "read_results", "write_results"]
 
 RESULTS = "results.json"
 
@@ -19,6 +22,15 @@ def write_results(folder: Path, results: Results) -> Path:
     body = results.model_dump(mode="json", by_alias=True)
     draft.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return draft.replace(folder / RESULTS)
+
+
+def read_baseline(path: Path) -> Results:
+    """As `read_results`, for a file that the user named. Raises `RequestError`."""
+    try:
+        return read_results(path)
+    except (OSError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise RequestError(f"--apr-baseline: {path}: {first}; accepted: a results.json of schema 1") from None
 
 
 def read_results(path: Path) -> Results:

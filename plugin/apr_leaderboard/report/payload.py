@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["attach_payload", "leave_payload", "payload_of", "status_of"]
+__all__ = ["attach_payload", "leave_payload", "payload_left", "payload_of", "status_of"]
 
 _PAYLOAD = "apr_payload"
 _KEY = pytest.StashKey[dict[str, Any]]()
@@ -15,6 +15,11 @@ _KEY = pytest.StashKey[dict[str, Any]]()
 def leave_payload(item: pytest.Item, payload: dict[str, Any]) -> None:
     """Leave something (JSON-able) for the item's report."""
     item.stash[_KEY] = payload
+
+
+def payload_left(item: pytest.Item) -> dict[str, Any] | None:
+    """What an item left so far, in the process that ran it."""
+    return item.stash.get(_KEY, None)
 
 
 def attach_payload(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -39,6 +44,9 @@ def status_of(report: pytest.TestReport) -> tuple[str, str, str] | None:
         return "not reached", "n", "NOT REACHED"
     if report.skipped and payload.get("obligation", {}).get("level") == "open":
         return "open", "o", "OPEN"
+    if report.skipped and "criterion" in payload:
+        outcome = payload["criterion"]["outcome"]
+        return (outcome, outcome[0], outcome.upper())
     result = payload.get("problem", {}).get("result")
     if report.passed and result is not None and not result["c"]:
         return "unsolved", "u", "UNSOLVED"

@@ -16,6 +16,7 @@ from typing import Any
 from apr_leaderboard import __version__
 from apr_leaderboard.model.results import (
     BenchmarkResult,
+    CriterionResult,
     EvaluationInfo,
     Machine,
     ObligationResult,
@@ -54,11 +55,12 @@ class RunLog:
     _tracked: dict[tuple[str, str], TrackedRun] = field(default_factory=dict)
     _tallies: dict[str, _Tally] = field(default_factory=dict)
     _obligations: dict[tuple[str, str], ObligationResult] = field(default_factory=dict)
+    _criteria: dict[tuple[str, str, str, str], CriterionResult] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """Whether nothing of ours ran."""
-        return not self._stages and not self._tallies and not self._obligations
+        return not self._stages and not self._tallies and not self._obligations and not self._criteria
 
     def add(self, payload: Mapping[str, Any]) -> None:
         """Take in what one item left on its report."""
@@ -72,6 +74,9 @@ class RunLog:
         if "obligation" in payload:
             obligation = ObligationResult.model_validate(payload["obligation"])
             self._obligations[(obligation.contract, obligation.id)] = obligation
+        if "criterion" in payload:
+            criterion = CriterionResult.model_validate(payload["criterion"])
+            self._criteria[criterion.key] = criterion
         if "problem" in payload:
             self._add_problem(payload["problem"])
 
@@ -109,6 +114,11 @@ class RunLog:
     def obligations(self) -> tuple[ObligationResult, ...]:
         """By contract and id, whoever settled them."""
         return tuple(self._obligations[key] for key in sorted(self._obligations))
+
+    @property
+    def criteria(self) -> tuple[CriterionResult, ...]:
+        """By criterion, test, engine and model, whoever decided them."""
+        return tuple(self._criteria[key] for key in sorted(self._criteria))
 
     @property
     def benchmarks(self) -> tuple[BenchmarkResult, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from apr_leaderboard.model.results import BenchmarkResult, ObligationResult, Results, StageResult
 from apr_leaderboard.proof import coverage_of, coverage_table
+from apr_leaderboard.report.criteriatable import criteria_table, criteria_words
 
 __all__ = ["summary_lines"]
 
@@ -19,6 +20,9 @@ def summary_lines(results: Results) -> Iterator[str]:
         yield from _benchmark_table(results.benchmarks)
     if results.obligations:
         yield from _obligations(results.obligations)
+    if results.criteria:
+        yield from _aligned(criteria_table(results.criteria))
+        yield from criteria_words(results.criteria)
     if results.run.sandbox:
         yield f"sandbox: {results.run.sandbox}"
     yield from results.run.notes
