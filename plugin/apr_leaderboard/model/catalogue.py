@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from apr_leaderboard.model.source import SOURCE_FORMS, LocalSource, Source, SourceField
+from apr_leaderboard.model.stage import FinetuneParams
 from apr_leaderboard.model.yamlfile import load_model
 
 __all__ = ["Catalogue", "DatasetEntry", "FileFacts", "ModelEntry", "PublishedScores", "load_catalogue"]
@@ -35,10 +36,13 @@ class PublishedScores(_Frozen):
     humaneval_plus: Annotated[float, Field(ge=0, le=100)] | None = None
     mbpp: Annotated[float, Field(ge=0, le=100)] | None = None
     mbpp_plus: Annotated[float, Field(ge=0, le=100)] | None = None
+    mbpp_problems: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="how many problems the MBPP figures are over; null: not stated, or disputed"
+    )
 
     def of(self, benchmark: str) -> float | None:
         """The score of one benchmark in percent, None where this source gives none."""
-        value = self.model_dump(exclude={"source", "note"}).get(benchmark)
+        value = self.model_dump(exclude={"source", "note", "mbpp_problems"}).get(benchmark)
         return None if value is None else float(value)
 
 
@@ -71,6 +75,13 @@ class _Entry(_Frozen):
         return self.model_copy(update={"sources": sources})
 
 
+class Making(_Frozen):
+    """How the suite makes a model of its own: another one, imported and finetuned by the reference engine."""
+
+    base: Annotated[str, Field(min_length=1, description="a model of the catalogue that the suite makes, too")]
+    finetune: FinetuneParams
+
+
 class ModelEntry(_Entry):
     """One model: what it is, where it can be had (tried in order), what its bytes must be."""
 
@@ -81,7 +92,14 @@ class ModelEntry(_Entry):
     instruct: bool | None = Field(default=None, description="trained to answer; None: not known")
     quantization: str | None = Field(default=None, description="None: as published, not quantized")
     revision: str = "main"
+    made_from: Making | None = Field(default=None, description="with a made: source of its own name")
     published: tuple[PublishedScores, ...] = ()
+
+    @model_validator(mode="after")
+    def _made_as_it_is_called(self) -> Self:
+        if self.made_from is not None and [source.kind for source in self.sources] != ["made"]:
+            raise ValueError(f"made_from beside {', '.join(map(str, self.sources))}; allowed: one made: source")
+        return self
 
     def published_score(self, benchmark: str) -> tuple[float, str] | None:
         """The first published score of a benchmark (percent) and who says so."""
@@ -97,7 +115,9 @@ class DatasetEntry(_Entry):
 
     purpose: Annotated[str, Field(min_length=1)]
     format: Literal["jsonl", "jsonl.gz", "parquet", "text"]
-    lifecycle: Literal["retained", "ephemeral"]
+    classification: Literal["public", "internal"] = Field(default="public", description="internal: not published")
+    lifecycle: Literal["retained", "ephemeral"] = Field(description="ephemeral: can be made anew")
+    contract: str | None = Field(default=None, description="the contract that says what it must fulfil")
     records: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -126,6 +146,23 @@ class Catalogue(_Frozen):
     @classmethod
     def _name_datasets(cls, entries: dict[str, DatasetEntry]) -> dict[str, DatasetEntry]:
         return {key: _named(entry, key) for key, entry in entries.items()}
+
+    @model_validator(mode="after")
+    def _made_from_what_is_made(self) -> Self:
+        for name in self.models:
+            chain = [name]
+            while (making := self.models[chain[-1]].made_from) is not None:
+                base = self.models.get(making.base)
+                if base is None or base.sources[0].kind != "made":
+                    raise ValueError(f"{chain[-1]!r} is made from {making.base!r}; allowed: a model the suite makes")
+                if making.base in chain:
+                    raise ValueError(f"made from itself: {' <- '.join([*chain, making.base])}; allowed: a chain")
+                if making.finetune.dataset not in self.datasets:
+                    raise ValueError(
+                        f"{chain[-1]!r} is trained on {making.finetune.dataset!r}; allowed: {', '.join(self.datasets)}"
+                    )
+                chain.append(making.base)
+        return self
 
     def anchored(self, folder: Path) -> Catalogue:
         """The same catalogue with every relative local path taken from `folder`."""

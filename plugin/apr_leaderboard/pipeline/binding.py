@@ -36,7 +36,7 @@ from apr_leaderboard.model.stage import (
     QuantizeParams,
     StageParams,
 )
-from apr_leaderboard.pipeline.origin import Dataset
+from apr_leaderboard.pipeline.fetched import Dataset
 from apr_leaderboard.pipeline.steps import EngineStep, Upstream
 from apr_leaderboard.store import Node
 
