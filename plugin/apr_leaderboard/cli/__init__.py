@@ -18,6 +18,8 @@ from apr_leaderboard.cli import models, store
 from apr_leaderboard.cli.compare import compare
 from apr_leaderboard.cli.contracts import contracts
 from apr_leaderboard.cli.explain import explain
+from apr_leaderboard.cli.prompts import prompts
+from apr_leaderboard.cli.leaderboard import leaderboard
 from apr_leaderboard.errors import AprLeaderboardError, RequestError
 
 __all__ = ["app", "main"]
@@ -31,6 +33,8 @@ for _name, _sub in (("models", models.app), ("store", store.app)):
 app.command()(compare)
 app.command()(contracts)
 app.command()(explain)
+app.command()(prompts)
+app.command()(leaderboard)
 
 
 @app.callback(invoke_without_command=True)

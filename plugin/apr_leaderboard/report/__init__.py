@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+from apr_leaderboard.report.board import Board, board_of, csv_of, markdown_of, page_of, published_for
 from apr_leaderboard.report.controller import Controller
+from apr_leaderboard.report.detail import Detail, Exhibit, detail_of, leave_detail
 from apr_leaderboard.report.evidence import evaluation_slug, read_lines
-from apr_leaderboard.report.jsonfile import read_results, write_results
-from apr_leaderboard.report.payload import attach_payload, leave_payload, payload_of, status_of
+from apr_leaderboard.report.gatekeeper import Gatekeeper
+from apr_leaderboard.report.jsonfile import read_baseline, read_results, write_results
+from apr_leaderboard.report.payload import attach_payload, leave_payload, payload_left, payload_of, status_of
 from apr_leaderboard.report.plantext import plan_lines
 from apr_leaderboard.report.run import RunLog
+from apr_leaderboard.report.runs import FoundRuns, RecordedRun, find_runs, subject_of
 
 __all__ = [
     "Controller",
+    "Detail",
+    "Exhibit",
+    "FoundRuns",
+    "Gatekeeper",
+    "RecordedRun",
     "RunLog",
     "attach_payload",
+    "board_of",
+    "csv_of",
+    "detail_of",
     "evaluation_slug",
+    "find_runs",
+    "leave_detail",
     "leave_payload",
+    "markdown_of",
+    "page_of",
+    "payload_left",
     "payload_of",
     "plan_lines",
+    "published_for",
+    "read_baseline",
     "read_lines",
     "read_results",
     "status_of",
+    "subject_of",
     "write_results",
 ]

@@ -1,0 +1,199 @@
+"""The leaderboard as data: a row a model and way of asking, a column a benchmark and engine, a cell a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from apr_leaderboard.bench import BUILT_IN, Benchmark, mcnemar_exact
+from apr_leaderboard.model.catalogue import Catalogue
+from apr_leaderboard.model.results import BenchmarkResult
+from apr_leaderboard.report.board.published import PublishedFigure, Standing, differs_by, published_for, standing_of
+from apr_leaderboard.report.runs import FoundRuns, RecordedRun
+
+__all__ = ["Board", "Cell", "Column", "Pair", "Row", "board_of"]
+
+
+@dataclass(frozen=True, order=True)
+class Column:
+    """One benchmark as one engine did it."""
+
+    benchmark: str
+    engine: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The measurement that counts, and those of the same before it, oldest first and this one last."""
+
+    run: RecordedRun
+    result: BenchmarkResult
+    published: PublishedFigure | None
+    history: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def rate(self) -> float | None:
+        """pass@1 as a fraction; None where it was not measured."""
+        return self.result.pass_at_k.get("1")
+
+    @property
+    def solved(self) -> int:
+        """Problems with at least one sample that passed."""
+        return sum(1 for problem in self.result.problems if problem.c)
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands to what was published."""
+        return standing_of(self.result, self.published, valid=self.run.results.run.valid)
+
+    @property
+    def verdict(self) -> str:
+        """The standing in words: consistent, differs by N problems, ..."""
+        if self.standing in (Standing.CONSISTENT, Standing.DIFFERS) and self.published is not None:
+            apart = differs_by(self.result, self.published)
+            if self.standing is Standing.DIFFERS:
+                return f"differs by {abs(apart)} problems ({apart:+d})"
+            return f"consistent ({apart:+d} problems)" if apart else "consistent (equal)"
+        return self.standing.value
+
+    @property
+    def caveat(self) -> str:
+        """Why the rate does not count in full: INVALID, INCOMPLETE; empty where it does."""
+        if not self.run.results.run.valid:
+            return "INVALID"
+        return "" if self.result.complete else "INCOMPLETE"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model asked in one way. `cells` has only the columns that were measured."""
+
+    model: str
+    recipe: str | None
+    after: str | None
+    profile: str
+    decoding: str
+    cells: dict[Column, Cell] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The model, and after which stage."""
+        if not self.after:
+            return self.model
+        return f"{self.model} after {self.after}" + (f" ({self.recipe})" if self.recipe else "")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two engines on the same model, benchmark and way of asking: which problems only one of them solves."""
+
+    row: Row
+    benchmark: str
+    engines: tuple[str, str]
+    only: tuple[tuple[str, ...], tuple[str, ...]]
+    n: int
+
+    @property
+    def p_value(self) -> float:
+        """McNemar's exact test of the two counts."""
+        return mcnemar_exact(len(self.only[0]), len(self.only[1]))
+
+
+@dataclass(frozen=True)
+class Board:
+    """The whole table: best first by the first benchmark that a row has, columns by benchmark and engine."""
+
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    titles: dict[str, str]
+    left_out: tuple[str, ...] = ()
+    n_runs: int = 0
+
+    @cached_property
+    def benchmarks(self) -> tuple[str, ...]:
+        """In the order of the columns."""
+        return tuple(dict.fromkeys(column.benchmark for column in self.columns))
+
+    @cached_property
+    def engines(self) -> tuple[str, ...]:
+        """Every engine that measured something."""
+        return tuple(sorted({column.engine for column in self.columns}))
+
+    def published(self, row: Row, benchmark: str) -> PublishedFigure | None:
+        """What was published for a row's model."""
+        found = (cell.published for column, cell in row.cells.items() if column.benchmark == benchmark)
+        return next(found, None)
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Every two engines that judged the same problems of a row."""
+        return tuple(pair for row in self.rows for benchmark in self.benchmarks for pair in _pairs(row, benchmark))
+
+
+def board_of(found: FoundRuns, catalogue: Catalogue | None = None, suites: Iterable[Benchmark] = ()) -> Board:
+    """Lay out recorded runs. Of several measurements of the same, the newest that is valid and complete counts."""
+    suites = tuple(suites)
+    rows: dict[tuple[str, ...], Row] = {}
+    taken: dict[tuple[tuple[str, ...], Column], list[tuple[RecordedRun, BenchmarkResult]]] = {}
+    for run, result in found.evaluations:
+        how = _decoding(result)
+        key = (result.model, result.recipe or "", result.after or "", result.profile, how)
+        rows.setdefault(key, Row(result.model, result.recipe, result.after, result.profile, how))
+        taken.setdefault((key, Column(result.name, result.engine)), []).append((run, result))
+    for (key, column), measured in sorted(taken.items(), key=lambda item: (_place(item[0][1].benchmark), item[0])):
+        published = published_for(rows[key].model, column.benchmark, catalogue, suites)
+        rows[key].cells[column] = _cell(measured, published)
+    columns = tuple(sorted({column for _, column in taken}, key=lambda one: (_place(one.benchmark), one)))
+    titles = {one.name: one.title for one in suites if one.title}
+    ranked = sorted(rows.values(), key=lambda row: _rank(row, columns))
+    return Board(tuple(ranked), columns, titles, found.left_out, len(found.runs))
+
+
+def _cell(measured: list[tuple[RecordedRun, BenchmarkResult]], published: PublishedFigure | None) -> Cell:
+    """Runs come oldest first; an incomplete or invalid one counts only where there is no better."""
+    whole = [(run, result) for run, result in measured if result.complete and run.results.run.valid]
+    run, result = (whole or measured)[-1]
+    history = [(run.results.run.started, result.pass_at_k["1"]) for run, result in whole if "1" in result.pass_at_k]
+    return Cell(run, result, published, tuple(history))
+
+
+def _place(benchmark: str) -> int:
+    """Built-in benchmarks in their own order, others after them."""
+    return next((place for place, one in enumerate(BUILT_IN) if one.name == benchmark), len(BUILT_IN))
+
+
+def _rank(row: Row, columns: tuple[Column, ...]) -> tuple[str | int | float, ...]:
+    """What counts before what does not, the higher rate before the lower, else by name."""
+    benchmark = next(column.benchmark for column in columns if column in row.cells)
+    cells = [row.cells[column] for column in columns if column in row.cells and column.benchmark == benchmark]
+    best = max((cell.rate for cell in cells if cell.rate is not None and not cell.caveat), default=None)
+    here = next(place for place, column in enumerate(columns) if column.benchmark == benchmark)
+    return (here, best is None, -(best or 0.0), row.model, row.after or "", row.profile, row.decoding)
+
+
+def _decoding(result: BenchmarkResult) -> str:
+    """How answers were drawn, in words; what was not stated is left out."""
+    temperature = result.decoding.get("temperature")
+    if temperature is None:
+        return "as given" if result.n_samples == 1 else f"as given, {result.n_samples} samples"
+    if not temperature:
+        return "greedy"
+    words = [f"T {temperature:g}"]
+    if result.decoding.get("top_p", 1.0) != 1.0:
+        words.append(f"top-p {result.decoding['top_p']:g}")
+    if result.decoding.get("top_k", 0):
+        words.append(f"top-k {result.decoding['top_k']:g}")
+    return ", ".join([*words, f"{result.n_samples} sample{'s' if result.n_samples > 1 else ''}"])
+
+
+def _pairs(row: Row, benchmark: str) -> list[Pair]:
+    cells = [(column.engine, cell) for column, cell in row.cells.items() if column.benchmark == benchmark]
+    found = []
+    for place, (first, one) in enumerate(cells):
+        for second, two in cells[place + 1 :]:
+            a, b = ({p.task_id: p.c > 0 for p in cell.result.problems if p.n} for cell in (one, two))
+            if a and set(a) == set(b):
+                only = tuple(t for t in a if a[t] and not b[t]), tuple(t for t in a if b[t] and not a[t])
+                found.append(Pair(row, benchmark, (first, second), only, len(a)))
+    return found
