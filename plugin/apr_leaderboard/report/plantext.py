@@ -19,9 +19,11 @@ def plan_lines(workbench: Workbench) -> Iterator[str]:
 
 def _plan(plan: Plan, workbench: Workbench) -> Iterator[str]:
     yield f"{plan.recipe.name} ({plan.profile_name}) on {plan.engine.name}"
-    if isinstance(plan.model, EngineStep):
-        yield from _step(plan.model, workbench)
-    else:
+    stages = {stage.step.key for stage in plan.stages if stage.step is not None}
+    for step in _made_before(plan):
+        if step.key not in stages:
+            yield from _step(step, workbench)
+    if not isinstance(plan.model, EngineStep):
         size = _size(plan.model.size_hint(workbench.store), estimated=False)
         yield f"  model {plan.model.label}: {size}"
         yield f"    {plan.model.planned(workbench.store).path}"
@@ -30,6 +32,22 @@ def _plan(plan: Plan, workbench: Workbench) -> Iterator[str]:
             yield from _step(stage.step, workbench)
         for evaluation in stage.evaluations:
             yield from _evaluation(evaluation, workbench, "  ")
+
+
+def _made_before(plan: Plan) -> Iterator[EngineStep]:
+    """Every step of the graph below the stages, each once, after those it needs: models and teachers to be made."""
+    seen: set[str] = set()
+
+    def walk(upstream: object) -> Iterator[EngineStep]:
+        if isinstance(upstream, EngineStep) and upstream.key not in seen:
+            seen.add(upstream.key)
+            for below in upstream.upstream:
+                yield from walk(below)
+            yield upstream
+
+    yield from walk(plan.model)
+    for stage in plan.stages:
+        yield from walk(stage.step)
 
 
 def _step(step: EngineStep, workbench: Workbench) -> Iterator[str]:
