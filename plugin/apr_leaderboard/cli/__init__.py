@@ -20,6 +20,7 @@ from apr_leaderboard.cli.contracts import contracts
 from apr_leaderboard.cli.explain import explain
 from apr_leaderboard.cli.prompts import prompts
 from apr_leaderboard.cli.leaderboard import leaderboard
+from apr_leaderboard.cli.plots import plots
 from apr_leaderboard.errors import AprLeaderboardError, RequestError
 
 __all__ = ["app", "main"]
@@ -35,6 +36,7 @@ app.command()(contracts)
 app.command()(explain)
 app.command()(prompts)
 app.command()(leaderboard)
+app.command()(plots)
 
 
 @app.callback(invoke_without_command=True)
