@@ -30,21 +30,33 @@ models:
   own: {{title: Own, format: hf, licence: MIT, sources: [made:own]}}
 """
 
+PLAN = """
+schema: 1
+model: tiny
+family: tiny
+leaderboard: bigcode
+quantization: q4k
+goal: to be listed
+benchmarks: [humaneval]
+"""
+
 
 @pytest.fixture
 def options(tmp_path: Path, cache: Path) -> list[str]:
     """A catalogue and a cache of this test alone."""
     (tmp_path / "c.yaml").write_text(CATALOGUE)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny.yaml").write_text(PLAN)
     return ["--catalogue", str(tmp_path / "c.yaml"), "--cache", str(cache)]
 
 
 def test_list_shows_what_is_known_and_what_is_here(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """One line a model, with size, format, place and published scores."""
+    """One line a model, with size, format, place, published scores, and what is to be done with it."""
     assert main(["models", *options]) == 0
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
-    assert cells[1] == ["tiny", "494 M", "gguf q4_k_m", "no", "61.6", "-", "hf://o/n@main/t.gguf"]
-    assert cells[2] == ["own", "-", "hf", "made", "-", "-", "made:own"]
+    assert cells[1] == ["tiny", "494 M", "gguf q4_k_m", "no", "61.6", "-", "eval only", "hf://o/n@main/t.gguf"]
+    assert cells[2] == ["own", "-", "hf", "made", "-", "-", "-", "made:own"]
 
 
 def test_fetch_says_where_and_the_list_then_says_cached(

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from apr_leaderboard.cli.figures import format_size
 from apr_leaderboard.model.catalogue import Catalogue, ModelEntry, load_catalogue
+from apr_leaderboard.model.modelplan import ModelPlan, load_model_plans
 from apr_leaderboard.model.source import LocalSource, MadeSource, parse_source
 from apr_leaderboard.source import (
     MODEL_FORMS,
@@ -42,22 +43,30 @@ CacheOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 _BENCHMARKS = ("humaneval", "mbpp")
+_HEADINGS: tuple[str, ...] = ("NAME", "PARAMETERS", "FORMAT", "HERE", "HUMANEVAL", "MBPP", "PLAN", "FIRST SOURCE")
 
 
 @app.callback(invoke_without_command=True)
 def list_models(
     context: typer.Context, catalogue: CatalogueOption = None, cache: CacheOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the catalogue: name, parameters, format, whether it is here, published pass@1 in percent, first source."""
+    """List the catalogue: name, parameters, format, whether it is here, published pass@1 in percent, first source.
+
+    The plan is what recipes/models/NAME.yaml means to do with a model.
+    """
     if context.invoked_subcommand is not None:
         return
-    models = list(_load(catalogue).models.values())
+    place = catalogue or default_catalogue(Path.cwd())
+    known = load_catalogue(place).models
+    plans = load_model_plans(place.parent / "models", known)
     folder = cache or default_cache()
     if as_json:
-        typer.echo(json.dumps([_model_json(entry, folder) for entry in models], indent=1))
+        typer.echo(json.dumps([_model_json(one, folder, plans.get(one.name)) for one in known.values()], indent=1))
         return
-    rows: list[tuple[str, ...]] = [("NAME", "PARAMETERS", "FORMAT", "HERE", "HUMANEVAL", "MBPP", "FIRST SOURCE")]
-    rows += [_row(entry, folder) for entry in models]
+    rows: list[tuple[str, ...]] = [
+        ("NAME", "PARAMETERS", "FORMAT", "HERE", "HUMANEVAL", "MBPP", "PLAN", "FIRST SOURCE")
+    ]
+    rows += [_row(entry, folder, plans.get(entry.name)) for entry in known.values()]
     for line in _columns(rows):
         typer.echo(line)
 
@@ -102,7 +111,7 @@ def _here(entry: ModelEntry, cache: Path) -> str:
     return "local" if any(isinstance(s, LocalSource) and s.path == str(place) for s in entry.sources) else "cached"
 
 
-def _row(entry: ModelEntry, cache: Path) -> tuple[str, ...]:
+def _row(entry: ModelEntry, cache: Path, plan: ModelPlan | None) -> tuple[str, ...]:
     scores = (entry.published_score(benchmark) for benchmark in _BENCHMARKS)
     kind = f"{entry.format} {entry.quantization}" if entry.quantization else entry.format
     return (
@@ -111,6 +120,7 @@ def _row(entry: ModelEntry, cache: Path) -> tuple[str, ...]:
         kind,
         _here(entry, cache),
         *("-" if score is None else f"{score[0]:g}" for score in scores),
+        "-" if plan is None else plan.words,
         entry.sources[0].short,
     )
 
@@ -125,10 +135,11 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _model_json(entry: ModelEntry, cache: Path) -> dict[str, Any]:
+def _model_json(entry: ModelEntry, cache: Path, plan: ModelPlan | None) -> dict[str, Any]:
     place = find_cached(entry, cache=cache)
     known = entry.model_dump(mode="json", exclude_none=True)
-    return {**known, "here": _here(entry, cache), "path": None if place is None else str(place)}
+    planned = None if plan is None else plan.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    return {**known, "here": _here(entry, cache), "path": None if place is None else str(place), "plan": planned}
 
 
 def _fetched_json(entry: ModelEntry, got: Fetched, seconds: float) -> dict[str, Any]:
