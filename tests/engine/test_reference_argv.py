@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from apr_leaderboard.engine.jobs import (
+    AlignJob,
     BenchJob,
     CheckJob,
     Checkpoint,
+    DistillJob,
     ExportJob,
     FinetuneJob,
     GenerateJob,
@@ -26,9 +28,18 @@ from apr_leaderboard.engine.jobs import (
 from apr_leaderboard.engine.reference.argv import build_argv
 from apr_leaderboard.engine.reference.ops import OPS, load_op
 from apr_leaderboard.model.generation import DecodeParams
-from apr_leaderboard.model.stage import FinetuneParams, ImportParams, MergeParams, PruneParams, QuantizeParams
+from apr_leaderboard.model.stage import (
+    AlignParams,
+    DistillParams,
+    FinetuneParams,
+    ImportParams,
+    MergeParams,
+    PruneParams,
+    QuantizeParams,
+)
 
 MODEL = Checkpoint(Path("m"), "hf")
+_ENSEMBLE = DistillParams(strategy="ensemble", teacher="t", more_teachers=("u",), dataset="d")
 JOBS: list[Job] = [
     MakeSmokeJob(seed=3),
     ImportJob(MODEL, ImportParams(quantization="fp16")),
@@ -44,6 +55,10 @@ JOBS: list[Job] = [
     InspectJob(MODEL),
     BenchJob(MODEL),
     ExportJob(MODEL, "gguf"),
+    FinetuneJob(MODEL, Path("d.jsonl"), FinetuneParams(dataset="d", method="full", response_only=False)),
+    DistillJob(MODEL, (MODEL, MODEL), Path("d.jsonl"), _ENSEMBLE),
+    DistillJob(MODEL, (MODEL,), Path("d.jsonl"), DistillParams(mode="text", teacher="t", dataset="d", max_tokens=9)),
+    AlignJob(MODEL, Path("d.jsonl"), AlignParams(method="orpo", dataset="d", beta=0.5)),
 ]
 
 

@@ -55,7 +55,7 @@ def test_batches_of_an_epoch_hold_every_row_once_and_fill_with_rows_that_do_not_
     made = _tokens(codec)
     seen = [batch for batch, _ in batches(made, 7, seed=3, epoch=0)]
     assert [batch.inputs.shape[0] for batch in seen] == [7] * 4
-    assert sum(float(batch.mask.sum()) for batch in seen) == made.n_response_tokens
+    assert sum(float(batch.mask.sum()) for batch in seen) == made.n_counted
     real = [row.tobytes() for batch in seen for row, mask in zip(batch.inputs, batch.mask, strict=True) if mask.any()]
     assert sorted(real) == sorted(row[:-1].tobytes() for row in made.tokens)
     other = [row.tobytes() for batch, _ in batches(made, 7, seed=3, epoch=1) for row in batch.inputs]

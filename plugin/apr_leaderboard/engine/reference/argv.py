@@ -9,9 +9,12 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from apr_leaderboard.engine.jobs import (
+    AlignJob,
     BenchJob,
     CheckJob,
     Checkpoint,
+    CompileJob,
+    DistillJob,
     ExportJob,
     FinetuneJob,
     GenerateJob,
@@ -21,11 +24,13 @@ from apr_leaderboard.engine.jobs import (
     MakeSmokeJob,
     MergeJob,
     PerplexityJob,
+    PrepDataJob,
     PruneJob,
     QuantizeJob,
 )
 from apr_leaderboard.errors import EngineRefusedError
 from apr_leaderboard.model.record import CheckpointFormat
+from apr_leaderboard.model.stage import DistillParams, FinetuneParams
 
 __all__ = ["PROMPTS_FILE", "build_argv", "checkpoint_of"]
 
@@ -34,7 +39,7 @@ PROMPTS_FILE = "prompts.jsonl"
 
 
 _HINTS = ("task", "model_size", "quantize_nf4", "vram", "wait_gpu", "response_only")
-"""What only engines with a GPU planner want to be told."""
+"""What only engines with a GPU planner want to be told, and a switch that is written another way."""
 
 
 def build_argv(job: Job, out: Path) -> tuple[str, ...]:
@@ -46,8 +51,12 @@ def build_argv(job: Job, out: Path) -> tuple[str, ...]:
 def checkpoint_of(job: Job) -> tuple[str, CheckpointFormat]:
     """Name and format of the checkpoint a job leaves in its out folder; EngineRefusedError if it leaves none."""
     match job:
-        case MakeSmokeJob() | ImportJob() | FinetuneJob() | MergeJob() | PruneJob():
+        case MakeSmokeJob() | ImportJob() | FinetuneJob() | DistillJob() | AlignJob() | MergeJob() | PruneJob():
             return "model", "hf"
+        case PrepDataJob():
+            return "data.jsonl", "jsonl"
+        case CompileJob():
+            return job.params.output, "program"
         case QuantizeJob():
             return ("model", "hf") if job.params.scheme == "fp16" else ("model.gguf", "gguf")
         case ExportJob():
@@ -62,14 +71,10 @@ def _own_words(job: Job, out: Path) -> list[str]:
             return ["--seed", str(job.seed)]
         case ImportJob():
             return ["--source", _path(job.source), *_flags(job.params)]
-        case FinetuneJob():
-            return [
-                "--model",
-                _path(job.model),
-                "--data",
-                str(job.data),
-                *_flags(job.params, skip=("dataset", *_HINTS)),
-            ]
+        case FinetuneJob() | DistillJob() | AlignJob():
+            return _training_words(job)
+        case PrepDataJob():
+            return _prep_data_words(job)
         case MergeJob():
             return _merge_words(job)
         case PruneJob():
@@ -84,12 +89,33 @@ def _own_words(job: Job, out: Path) -> list[str]:
             return ["--model", _path(job.model), "--text", str(job.text), *limits]
         case BenchJob():
             return ["--model", _path(job.model), "--tokens", str(job.n_tokens)]
+        case CompileJob():
+            return ["--model", _path(job.model), "--name", job.params.output]
         case ExportJob():
             return ["--model", _path(job.model), "--format", job.format]
         case CheckJob() | InspectJob():
             return ["--model", _path(job.model)]
         case _:
             raise EngineRefusedError("reference", f"{job.op} is not offered")
+
+
+def _prep_data_words(job: PrepDataJob) -> list[str]:
+    against = [word for path in job.against for word in ("--against", str(path))]
+    steps = ["--steps", ",".join(job.params.steps)]
+    return ["--data", str(job.data), *against, *steps, *_flags(job.params, skip=("dataset", "against", "steps"))]
+
+
+def _training_words(job: FinetuneJob | DistillJob | AlignJob) -> list[str]:
+    teachers = job.teachers if isinstance(job, DistillJob) else ()
+    words = [word for teacher in teachers for word in ("--teacher", _path(teacher))]
+    skipped: tuple[str, ...] = ("dataset", "teacher", "more_teachers", *_HINTS)
+    match job.params:
+        case FinetuneParams(method=method, response_only=response_only):
+            words += [] if response_only else ["--no-response-only"]
+            skipped += ("rank", "alpha") if method == "full" else ()
+        case DistillParams(mode=mode):
+            skipped += ("max_tokens",) if mode == "logits" else ("temperature", "alpha")
+    return ["--model", _path(job.model), *words, "--data", str(job.data), *_flags(job.params, skip=skipped)]
 
 
 def _merge_words(job: MergeJob) -> list[str]:

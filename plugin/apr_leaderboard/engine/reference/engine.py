@@ -12,12 +12,13 @@ from typing import Any, Final, cast, final
 
 from pydantic import ValidationError
 
-from apr_leaderboard.engine.jobs import GenerateJob, Job
+from apr_leaderboard.engine.jobs import AlignJob, DistillJob, FinetuneJob, GenerateJob, Job
 from apr_leaderboard.engine.process import Command, Finished, run_command
 from apr_leaderboard.engine.protocol import Progress, Sink, Watch
 from apr_leaderboard.engine.reference.argv import PROMPTS_FILE, build_argv, checkpoint_of
 from apr_leaderboard.engine.reference.ops import EXIT_BAD_INPUT, EXIT_REFUSED, OPS
 from apr_leaderboard.engine.reference.prompt_file import write_prompts
+from apr_leaderboard.engine.reference.refusals import refusals_of_reference
 from apr_leaderboard.engine.reference.sources import engine_sources
 from apr_leaderboard.errors import (
     EngineCrashedError,
@@ -68,6 +69,10 @@ class ReferenceEngine:
         """As the protocol says."""
         return checkpoint_of(job)
 
+    def refusals(self, job: Job) -> tuple[str, ...]:
+        """What the engine will refuse of `job`, or pass over; see `engine.refusals`."""
+        return refusals_of_reference(job)
+
     def run(self, job: Job, out: Path, watch: Watch) -> StageRecord:
         """Do any job but a generation, and open what it wrote."""
         if isinstance(job, GenerateJob):
@@ -109,8 +114,11 @@ class ReferenceEngine:
                 )
             # Imported here: it needs the libraries whose absence the constructor tells in a friendlier way.
             from apr_leaderboard.engine.reference.verify import verify_checkpoint
+            from apr_leaderboard.engine.reference.verify_training import verify_training
 
             verify_checkpoint(out / record.checkpoint, record.format, self.name, argv)
+            if isinstance(job, FinetuneJob | DistillJob | AlignJob):
+                verify_training(job.model.path, out / record.checkpoint, self.name, argv)
         return record
 
     def _raise_unless_ok(self, argv: tuple[str, ...], finished: Finished) -> None:

@@ -7,6 +7,7 @@ that training starts at the model itself. Adapters sit on every linear map of ev
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ Adapter = list[dict[str, dict[str, jax.Array]]]
 
 
 def init_adapter(params: Params, rank: int, seed: int) -> Adapter:
-    """A ~ N(0, 1/in), B = 0, the same for the same seed. `params` are not fused."""
+    """A ~ N(0, 1/in), B = 0, the same for the same seed. `params` are not fused; their maps may be in NF4."""
     rng = np.random.default_rng(seed)
 
     def pair(weight: jax.Array) -> dict[str, jax.Array]:
@@ -82,10 +83,13 @@ def save_adapter(adapter: Adapter, folder: Path, rank: int, alpha: float) -> Non
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def write_merged(source: HfFolder, target: Path, adapter: Adapter, scale: float) -> None:
+def write_merged(
+    source: HfFolder, target: Path, adapter: Adapter, scale: float, base_of: Callable[[Array], Array] = lambda x: x
+) -> None:
     """The base with the adapter added in, each tensor in the type it had. `target` must not exist.
 
-    Raises FileFormatError for a weight that its type cannot hold.
+    `base_of` gives the matrix that an adapter was trained beside, where that is not the one in the file. Raises
+    FileFormatError for a weight that its type cannot hold.
     """
     target.mkdir(parents=True)
     copy_companions(source.folder, target)
@@ -98,7 +102,7 @@ def write_merged(source: HfFolder, target: Path, adapter: Adapter, scale: float)
         for name in source.specs:
             array = source.read(name)
             if name in deltas:
-                array += delta_of(deltas[name], scale)
+                array = base_of(array) + delta_of(deltas[name], scale)
             try:
                 writer.write(name, array)
             except ValueError as error:

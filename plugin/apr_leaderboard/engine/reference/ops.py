@@ -33,7 +33,10 @@ _PACKAGE: Final = "apr_leaderboard.engine.reference"
 OPS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "import": f"{_PACKAGE}.jobs_import",
+        "prep-data": f"{_PACKAGE}.jobs_prep_data",
         "finetune": f"{_PACKAGE}.jobs_finetune",
+        "distill": f"{_PACKAGE}.jobs_distill",
+        "align": f"{_PACKAGE}.jobs_align",
         "merge": f"{_PACKAGE}.jobs_merge",
         "prune": f"{_PACKAGE}.jobs_prune",
         "quantize": f"{_PACKAGE}.jobs_quantize",
@@ -42,6 +45,7 @@ OPS: Final[Mapping[str, str]] = MappingProxyType(
         "check": f"{_PACKAGE}.jobs_check",
         "inspect": f"{_PACKAGE}.jobs_inspect",
         "bench": f"{_PACKAGE}.jobs_bench",
+        "compile": f"{_PACKAGE}.jobs_compile",
         "export": f"{_PACKAGE}.jobs_export",
         "make-smoke": f"{_PACKAGE}.jobs_smoke",
     }

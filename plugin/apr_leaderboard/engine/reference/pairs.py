@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apr_leaderboard.engine.reference.chat import ChatRenderer
+from apr_leaderboard.engine.reference.jsonl import read_rows
 from apr_leaderboard.engine.reference.tokenizer import TextCodec
-from apr_leaderboard.errors import FileFormatError, RequestError
+from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.generation import Message, Prompt
 
-__all__ = ["Batch", "Pair", "TokenPairs", "batches", "read_pairs", "tokenize_pairs"]
+__all__ = [
+    "Batch",
+    "Pair",
+    "TokenPairs",
+    "batches",
+    "n_batches",
+    "read_pairs",
+    "row_batches",
+    "tokenize_pairs",
+]
 
 _STEP: Final = 16
 """Rows are padded to a multiple of this many tokens."""
@@ -32,10 +41,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class TokenPairs:
-    """Rows [n, length + 1] of token ids, right-padded, and a mask that is 1 on the tokens of the response.
+    """Rows [n, length + 1] of token ids, right-padded, and a mask that is 1 on the tokens that count.
 
-    The end token after a response counts as part of it. `n_cut` responses were too long, `n_skipped` pairs had no
-    room for any of theirs.
+    Those are the tokens of the response, or of all there is; the end token after a response is part of it. `n_cut`
+    responses were too long, `n_skipped` pairs had no room for any of theirs.
     """
 
     tokens: NDArray[np.int32]
@@ -44,9 +53,9 @@ class TokenPairs:
     n_skipped: int = 0
 
     @property
-    def n_response_tokens(self) -> int:
+    def n_counted(self) -> int:
         """How many tokens an epoch trains on."""
-        return int(self.mask.sum())
+        return int(self.mask[:, 1:].sum())
 
 
 class Batch(NamedTuple):
@@ -65,36 +74,16 @@ def read_pairs(path: Path) -> list[Pair]:
 
     Raises FileFormatError naming the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        raise FileFormatError(path, "", "no such file", allowed="JSONL of instruction and response") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise FileFormatError(path, "", str(error), allowed="JSONL of instruction and response") from None
-    pairs = [_pair(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not pairs:
-        raise FileFormatError(path, "", "holds no pair", allowed="JSONL of instruction and response")
-    return pairs
+    return [Pair(row["instruction"], row["response"]) for _, row in read_rows(path, ("instruction", "response"))]
 
 
-def _pair(path: Path, number: int, line: str) -> Pair:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise FileFormatError(path, "", f"not JSON: {error}", line=number, column=1) from None
-    if not isinstance(row, dict):
-        raise FileFormatError(path, "", f"got a {type(row).__name__}", allowed="an object", line=number, column=1)
-    for key in ("instruction", "response"):
-        value = row.get(key)
-        if not isinstance(value, str) or not value:
-            raise FileFormatError(path, key, f"got {value!r}", allowed="a non-empty string", line=number, column=1)
-    return Pair(row["instruction"], row["response"])
-
-
-def tokenize_pairs(pairs: list[Pair], codec: TextCodec, end_id: int, max_seq_len: int) -> TokenPairs:
+def tokenize_pairs(
+    pairs: list[Pair], codec: TextCodec, end_id: int, max_seq_len: int, *, response_only: bool = True
+) -> TokenPairs:
     """Each pair through the model's own chat template; the response ends with `end_id`.
 
-    Raises RequestError where no pair fits `max_seq_len` tokens.
+    With `response_only` false the tokens of the rendered instruction count as well. Raises RequestError where no pair
+    fits `max_seq_len` tokens.
     """
     renderer = ChatRenderer(codec)
     rows, n_cut = [], 0
@@ -116,17 +105,32 @@ def tokenize_pairs(pairs: list[Pair], codec: TextCodec, end_id: int, max_seq_len
     for i, (prompt, response) in enumerate(rows):
         end = len(prompt) + len(response)
         tokens[i, :end] = prompt + response
-        mask[i, len(prompt) : end] = 1.0
+        mask[i, len(prompt) if response_only else 0 : end] = 1.0
     return TokenPairs(tokens, mask, n_cut, len(pairs) - len(rows))
 
 
-def batches(pairs: TokenPairs, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Batch, int]]:
-    """All rows once with the tokens in each batch, shuffled by seed and epoch; the last is filled up with rows that
-    do not count."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(pairs.tokens))
-    for start in range(0, len(order), batch_size):
+def n_batches(pairs: TokenPairs, batch_size: int) -> int:
+    """Batches of an epoch."""
+    return -(-len(pairs.tokens) // batch_size)
+
+
+def row_batches(n: int, batch_size: int, seed: int | None, epoch: int) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Row numbers below `n`, each once, and how many more would fill the batch.
+
+    Shuffled by seed and epoch, or in order where there is no seed.
+    """
+    order = np.arange(n) if seed is None else np.random.default_rng([seed, epoch]).permutation(n)
+    for start in range(0, n, batch_size):
         rows = order[start : start + batch_size]
-        spare = batch_size - len(rows)
+        yield rows, batch_size - len(rows)
+
+
+def batches(pairs: TokenPairs, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Batch, int]]:
+    """All rows once with the tokens in each batch, shuffled by seed and epoch.
+
+    The last batch is filled up with rows that do not count.
+    """
+    for rows, spare in row_batches(len(pairs.tokens), batch_size, seed, epoch):
         tokens = np.pad(pairs.tokens[rows], ((0, spare), (0, 0)))
         mask = np.pad(pairs.mask[rows], ((0, spare), (0, 0)))
         yield Batch(tokens[:, :-1], tokens[:, 1:], mask[:, 1:]), tokens[:, 1:].size

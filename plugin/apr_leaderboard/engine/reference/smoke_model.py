@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from apr_leaderboard.engine.reference.config import ModelConfig
@@ -19,6 +18,7 @@ from apr_leaderboard.engine.reference.smoke_corpus import documents, example_for
 from apr_leaderboard.engine.reference.smoke_tasks import draw_task
 from apr_leaderboard.engine.reference.tensors import Array, SafeTensorsWriter, TensorSpec
 from apr_leaderboard.engine.reference.tokenizer import QWEN2_SPLIT
+from apr_leaderboard.engine.reference.weights import flat_params
 
 __all__ = [
     "CHAT_TEMPLATE",
@@ -150,7 +150,7 @@ def _look_back(config: ModelConfig, tensors: dict[str, Array], stem: str) -> Non
 
 def write_weights(config: ModelConfig, params: Params, path: Path) -> None:
     """One SafeTensors file, float32, tensors in the order of their names."""
-    arrays = _flat(config, params)
+    arrays = flat_params(config, params)
     specs = [TensorSpec(name, "F32", arrays[name].shape) for name in sorted(arrays)]
     with SafeTensorsWriter(path, specs) as writer:
         for spec in specs:
@@ -171,16 +171,3 @@ def _tree(config: ModelConfig, tensors: dict[str, Array]) -> Params:
         layers.append(layer)
     embed, norm = tensors["model.embed_tokens.weight"], tensors["model.norm.weight"]
     return {"embed": jnp.asarray(embed), "final_norm": jnp.asarray(norm), "layers": layers}
-
-
-def _flat(config: ModelConfig, params: Params) -> dict[str, NDArray[np.float32]]:
-    flat: dict[str, Any] = {"model.embed_tokens.weight": params["embed"], "model.norm.weight": params["final_norm"]}
-    for i, layer in enumerate(params["layers"]):
-        for ours, theirs in HF_LAYER_NAMES.items():
-            name = f"model.layers.{i}.{theirs}"
-            if isinstance(layer[ours], dict):
-                flat.update({f"{name}.{kind}": array for kind, array in layer[ours].items()})
-            else:
-                flat[name] = layer[ours]
-    assert set(flat) == {name for name, _ in tensor_shapes(config)}
-    return {name: np.asarray(array, np.float32) for name, array in flat.items()}

@@ -54,7 +54,7 @@ class LossLog:
     """Writes losses.jsonl, one step a line. No times in it: the same training gives the same bytes."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._lines: list[str] = []
         self.last: Step | None = None
         self.first: Step | None = None
@@ -69,7 +69,7 @@ class LossLog:
 
     def close(self) -> None:
         """Write what there is."""
-        self._path.write_text("".join(line + "\n" for line in self._lines), encoding="utf-8")
+        self.path.write_text("".join(line + "\n" for line in self._lines), encoding="utf-8")
 
 
 @dataclass(frozen=True)

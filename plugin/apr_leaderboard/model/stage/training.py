@@ -84,6 +84,8 @@ class DistillParams(_TrainingParams):
     @model_validator(mode="after")
     def _each_parameter_means_something(self) -> DistillParams:
         refuse_misplaced(self, self.mode, {"temperature": ("logits",), "alpha": ("logits",), "max_tokens": ("text",)})
+        if self.strategy == "progressive" and self.mode == "text":
+            raise ValueError("progressive goes with logits, not text: it lets temperature and alpha fall")
         if (self.strategy == "ensemble") != bool(self.more_teachers):
             raise ValueError("more_teachers goes with ensemble, which needs at least one; the first is teacher")
         return self
