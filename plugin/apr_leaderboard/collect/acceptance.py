@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -78,6 +79,7 @@ class Acceptance:
         self._settings = settings
         self._workbench = workbench
         self._falsify = falsify
+        self._temporary: TemporaryDirectory[str] | None = None
 
     # -- which items there are ----------------------------------------------------------------------------------------
 
@@ -120,7 +122,7 @@ class Acceptance:
     @pytest.fixture
     def trial(self, request: pytest.FixtureRequest, _asked: Asked) -> Trial:
         """One criterion's trial on one model by one engine."""
-        return Trial(self._workbench(), _asked, request.node.stash.get(_SABOTEUR, None))
+        return Trial(self._workbench(), _asked, self._scratch(), request.node.stash.get(_SABOTEUR, None))
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -161,7 +163,17 @@ class Acceptance:
             _tell(result)
         return True
 
+    def pytest_unconfigure(self) -> None:
+        """Throw away what trials wrote for themselves."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _scratch(self) -> Path:
+        if self._temporary is None:
+            self._temporary = TemporaryDirectory(prefix="apr-acceptance-")
+        return Path(self._temporary.name)
 
     def _criterion(self, mark: pytest.Mark | None, where: str) -> Criterion:
         name = mark.args[0] if mark is not None and mark.args else ""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from apr_leaderboard.criteria.breaking import weights, works
 from apr_leaderboard.criteria.saboteur import Saboteur
 from apr_leaderboard.errors import RequestError
 
 __all__ = ["SABOTEURS", "saboteur_named"]
 
-_ALL: Final[tuple[Saboteur, ...]] = ()
-
-SABOTEURS: Final[Mapping[str, Saboteur]] = {one.name: one for one in _ALL}
+SABOTEURS: Final[Mapping[str, Saboteur]] = {one.name: one for one in (*weights.SABOTEURS, *works.SABOTEURS)}
 
 
 def saboteur_named(name: str) -> Saboteur:

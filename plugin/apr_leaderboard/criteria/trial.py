@@ -54,8 +54,9 @@ class Trial(Lab):
     raises is left to pass: an engine that refuses blocks the criterion, one that breaks fails it.
     """
 
-    def __init__(self, workbench: Workbench, asked: Asked, saboteur: Saboteur | None = None) -> None:
+    def __init__(self, workbench: Workbench, asked: Asked, folder: Path, saboteur: Saboteur | None = None) -> None:
         super().__init__(lambda: workbench)
+        self._folder = folder
         self.asked = asked
         self.saboteur = saboteur
         self.measures: list[Measure] = []
@@ -89,6 +90,11 @@ class Trial(Lab):
             does = ", ".join(sorted(engine.capabilities()))
             raise EngineRefusedError(engine.name, f"it has no {op}; it does {does}")
         return engine
+
+    @property
+    def folder(self) -> Path:  # type: ignore[override]  # a Lab's own is made when first needed
+        """A folder for this process's trials to work in."""
+        return self._folder
 
     @property
     def profile(self) -> str:
