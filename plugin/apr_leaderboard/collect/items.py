@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 from _pytest.outcomes import Skipped  # pytest.skip.Exception, under a name that types know
 
+from apr_leaderboard.collect.exhibits import problem_detail, scores_detail
 from apr_leaderboard.errors import AlertError, AprLeaderboardError, EngineError, StageFailedError
 from apr_leaderboard.model.results import StageOutcome, StageResult
 from apr_leaderboard.pipeline import (
@@ -29,7 +30,7 @@ from apr_leaderboard.pipeline import (
     scores_digest,
     stage_outcomes,
 )
-from apr_leaderboard.report import leave_payload
+from apr_leaderboard.report import leave_detail, leave_payload
 
 __all__ = ["EvaluationItem", "NotReached", "ProblemItem", "StageItem", "Thresholds"]
 
@@ -188,6 +189,7 @@ class ProblemItem(AprItem):
             self._tell(lost=f"infra: {error}")
             raise
         self._tell(result=judged.result.model_dump(mode="json"), invalid=judged.invalid)
+        leave_detail(self, lambda: problem_detail(self.workbench, self.evaluation, self.index))
 
     def runtest(self) -> None:
         """Nothing is left to do: what was found is on the report."""
@@ -221,6 +223,7 @@ class EvaluationItem(_OutcomeItem):
         self._started = time.monotonic()
         scores = self._attempt(lambda: [self.workbench.score(evaluation) for evaluation in self.evaluations])
         self._scores = scores or []
+        leave_detail(self, lambda: scores_detail(self.evaluations, self._scores))
 
     def runtest(self) -> None:
         """Fail on a generation that failed, on missed thresholds, and where an alert of the recipe says to stop."""

@@ -136,6 +136,16 @@ class Scorer:
                 if record is not None:
                     yield problem, answer, record
 
+    def samples_of(self, index: int) -> Iterator[tuple[Answer, dict[str, Any]]]:
+        """One problem's judged samples in order, as `samples`."""
+        answers = self._ensure_answers().of(self.evaluation.problems[index].task_id)
+        if any("cpu" not in self._known.get((index, answer.sample), {}) for answer in answers):
+            self._load_evidence()
+        for answer in answers:
+            record = self._known.get((index, answer.sample))
+            if record is not None:
+                yield answer, record
+
     def close(self) -> None:
         """Let go of the journal and the locks."""
         if self._journal is not None:
