@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 from apr_leaderboard.engine import Checkpoint, GenerateJob, Job, Progress, Sink, Watch
@@ -71,11 +72,14 @@ class FakeEngine:
         orders = self._orders()
         if ["fail", "generate"] in orders:
             raise EngineRefusedError(self.name, "will not generate")
+        pause = next((float(words[2]) for words in orders if words[:2] == ["slow", "generate"]), 0.0)
         deadly = next((int(words[2]) for words in orders if words[:2] == ["die", "generate"]), None)
         for number, prompt in enumerate(job.prompts):
             if number == deadly:
                 (self._project / "orders").unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(pause)
+            watch(Progress("answering", number, len(job.prompts), "prompts", "50.0 tokens/s"))
             text = self._answer(job.model, prompt.task_id)
             sink(Completion(task_id=prompt.task_id, sample=prompt.sample, text=text, finish=FinishReason.STOP))
         return StageRecord(op=job.op, engine=self.identity(), command=self.command(job, out))

@@ -7,7 +7,7 @@ from apr_leaderboard.pipeline.guard import Guard, judge_alerts
 from apr_leaderboard.pipeline.marks import mark_of
 from apr_leaderboard.pipeline.outcomes import evaluation_outcomes, stage_outcomes
 from apr_leaderboard.pipeline.plan import Plan, PlannedStage
-from apr_leaderboard.pipeline.progress import ProgressReader
+from apr_leaderboard.pipeline.progress import Post, ProgressReader
 from apr_leaderboard.pipeline.score import summarize
 from apr_leaderboard.pipeline.scoring import Judged
 from apr_leaderboard.pipeline.settings import Settings
@@ -24,6 +24,7 @@ __all__ = [
     "Judged",
     "Plan",
     "PlannedStage",
+    "Post",
     "ProgressReader",
     "Settings",
     "Workbench",

@@ -6,16 +6,48 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from apr_leaderboard.engine.protocol import Progress, Watch
 
-__all__ = ["ProgressBoard", "ProgressReader"]
+__all__ = ["Post", "ProgressBoard", "ProgressReader"]
 
 _WRITE_EVERY = 0.25
 _FIRST_AFTER = 2.0
+
+
+@dataclass(frozen=True)
+class Post:
+    """What one worker is doing: a `Progress` under a label, at `time`, begun at `since` with `begun` done (epoch s)."""
+
+    label: str
+    what: str
+    done: float
+    total: float | None
+    unit: str
+    time: float
+    since: float
+    begun: float
+    note: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace since it began; None where there is no end or no pace yet."""
+        went, took = self.done - self.begun, self.time - self.since
+        if self.total is None or went <= 0 or took <= 0:
+            return None
+        return max(0.0, (self.total - self.done) * took / went)
+
+    def line(self) -> str:
+        """For people."""
+        amount = f"{self.done:g}" if self.total is None else f"{self.done:g}/{self.total:g}"
+        left = self.seconds_left
+        more = [self.note, "" if left is None or self.done == self.total else f"{_duration(left)} left"]
+        return ", ".join([f"{self.label}: {self.what} {amount} {self.unit}", *filter(None, more)])
 
 
 class ProgressBoard:
@@ -27,13 +59,18 @@ class ProgressBoard:
 
     def watch(self, label: str) -> Watch:
         """A watch that posts under `label`, at most a few times a second."""
+        first: dict[tuple[str, str, float | None], tuple[float, float]] = {}
 
         def post(progress: Progress) -> None:
             now = time.monotonic()
+            # Each kind of work has a pace of its own.
+            kind = (progress.what, progress.unit, progress.total)
+            since, begun = first.setdefault(kind, (time.time(), progress.done))
             if now - self._last < _WRITE_EVERY and progress.done != progress.total:
                 return
             self._last = now
-            self._write({"label": label, "time": time.time(), **progress.__dict__})
+            own = {**progress.__dict__, "figures": dict(progress.figures)}
+            self._write(asdict(Post(label=label, time=time.time(), since=since, begun=begun, **own)))
 
         return post
 
@@ -53,15 +90,14 @@ class ProgressBoard:
 
 
 class ProgressReader:
-    """Reads every worker's posts and says them, at most once an interval, from a thread of its own."""
+    """Reads every worker's posts and says them, once an interval, from a thread of its own."""
 
-    def __init__(self, folder: Path, say: Callable[[list[str]], None], interval: float) -> None:
+    def __init__(self, folder: Path, say: Callable[[list[Post]], None], interval: float) -> None:
         self._folder = folder
         self._say = say
         self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="apr-progress", daemon=True)
-        self._shown: list[str] = []
 
     def start(self) -> None:
         """Begin."""
@@ -74,27 +110,24 @@ class ProgressReader:
 
     def _loop(self) -> None:
         # The wait before the first word keeps short runs quiet.
-        pause = min(_FIRST_AFTER, self._interval)
+        pause = _FIRST_AFTER
         while not self._stop.wait(pause):
             pause = self._interval
-            lines = self.read()
-            if lines != self._shown:
-                self._shown = lines
-                self._say(lines)
+            self._say(self.read())
 
-    def read(self) -> list[str]:
-        """One line a busy worker, in a stable order."""
-        lines = set()
+    def read(self) -> list[Post]:
+        """One post a busy worker, in a stable order; the same work that several tell of once."""
+        posts = {}
         for file in sorted(self._folder.glob("*.json")):
-            with suppress(OSError, ValueError, KeyError):
-                body = json.loads(file.read_text())
-                lines.add(_line(body))
-        return sorted(lines)
+            with suppress(OSError, ValueError, TypeError):
+                post = Post(**json.loads(file.read_text()))
+                posts[(post.label, post.what)] = post
+        return [posts[key] for key in sorted(posts)]
 
 
-def _line(body: dict[str, object]) -> str:
-    done, total = body["done"], body["total"]
-    assert isinstance(done, int | float)
-    amount = f"{done:g}/{total:g}" if isinstance(total, int | float) else f"{done:g}"
-    note = f", {body['note']}" if body.get("note") else ""
-    return f"{body['label']}: {body['what']} {amount} {body['unit']}{note}"
+def _duration(seconds: float) -> str:
+    """In the two largest units: 45 s, 12 min, 1 h 20 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

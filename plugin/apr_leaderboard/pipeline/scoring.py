@@ -7,6 +7,7 @@ are committed to the store, and from then on read from there.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -145,6 +146,18 @@ class Scorer:
             record = self._known.get((index, answer.sample))
             if record is not None:
                 yield answer, record
+
+    def fingerprint(self) -> str | None:
+        """One digest over all that `samples` gives; None while a verdict is missing."""
+        nodes = (self.node, evidence_node(self.node))
+        found = [self.runner.store.peek(node) for node in nodes]
+        if None in found:
+            self.commit()
+            found = [self.runner.store.peek(node) for node in nodes]
+        digests = [entry.digest for entry in found if entry is not None]
+        if len(digests) < len(nodes):
+            return None
+        return hashlib.sha256("\n".join([self.evaluation.answers.key, *digests]).encode()).hexdigest()
 
     def close(self) -> None:
         """Let go of the journal and the locks."""

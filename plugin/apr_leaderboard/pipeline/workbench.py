@@ -211,6 +211,10 @@ class Workbench:
         """As `Scorer.samples_of`, of a problem that is judged."""
         return self._scorer(evaluation).samples_of(index)
 
+    def fingerprint(self, evaluation: Evaluation) -> str | None:
+        """As `Scorer.fingerprint`; None also where the answers are not here."""
+        return self._scorer(evaluation).fingerprint() if self.answers_here(evaluation) else None
+
     def close(self) -> None:
         """End the sandboxes and let go of the store."""
         for scorer in self._scorers.values():

@@ -12,8 +12,10 @@ from apr_leaderboard.report.payload import attach_payload, leave_payload, payloa
 from apr_leaderboard.report.plantext import plan_lines
 from apr_leaderboard.report.run import RunLog
 from apr_leaderboard.report.runs import FoundRuns, RecordedRun, find_runs, subject_of
+from apr_leaderboard.report.standing import SoFar, so_far
 
 __all__ = [
+    "Board",
     "Controller",
     "Detail",
     "Exhibit",
@@ -21,13 +23,12 @@ __all__ = [
     "Gatekeeper",
     "RecordedRun",
     "RunLog",
+    "SoFar",
     "attach_payload",
     "board_of",
     "csv_of",
     "detail_of",
-    "detail_of",
     "evaluation_slug",
-    "leave_detail",
     "find_runs",
     "leave_detail",
     "leave_payload",
@@ -40,6 +41,7 @@ __all__ = [
     "read_baseline",
     "read_lines",
     "read_results",
+    "so_far",
     "status_of",
     "subject_of",
     "write_results",

@@ -14,7 +14,7 @@ from apr_leaderboard.pipeline import Workbench
 from apr_leaderboard.report.evidence import write_evidence
 from apr_leaderboard.report.jsonfile import write_results
 from apr_leaderboard.report.payload import payload_of
-from apr_leaderboard.report.progressline import ProgressLine
+from apr_leaderboard.report.progressline import ProgressLine, ProgressStream
 from apr_leaderboard.report.run import RunLog, describe_machine, describe_tool, python_version
 from apr_leaderboard.report.terminal import summary_lines
 
@@ -37,7 +37,8 @@ class Controller:
         self._workbench = workbench
         self._run_folder = run_folder
         self._log = RunLog(ks=ks)
-        self._progress = ProgressLine(run_folder / "progress")
+        stream = None if report is None else ProgressStream(report)
+        self._progress = ProgressLine(run_folder / "progress", lambda: self._log.standings, stream)
         self._progress.start()
         self._results: Results | None = None
         self._written: Path | None = None

@@ -26,6 +26,7 @@ from apr_leaderboard.model.results import (
     TrackedRun,
 )
 from apr_leaderboard.pipeline import summarize
+from apr_leaderboard.report.standing import SoFar, so_far
 
 __all__ = ["RunLog", "describe_machine", "describe_tool", "python_version"]
 
@@ -93,6 +94,15 @@ class RunLog:
             tally.results[body["index"]] = ProblemResult.model_validate(body["result"])
         else:
             tally.lost[body["index"]] = body["lost"]
+
+    @property
+    def standings(self) -> tuple[SoFar, ...]:
+        """How each evaluation stands by now. Asked from another thread while items come in, hence the copies."""
+        tallies = [tally for _, tally in sorted(self._tallies.copy().items())]
+        found = (
+            so_far(one.info, [(problem.n, problem.c) for problem in one.results.copy().values()]) for one in tallies
+        )
+        return tuple(one for one in found if one is not None)
 
     @property
     def seconds(self) -> float:
