@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from apr_leaderboard.engine.dataset import ngrams
 from apr_leaderboard.errors import RequestError
 
 __all__ = ["Contamination", "contamination_of", "ngrams"]
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -60,10 +58,3 @@ def contamination_of(
         seen.update(gram for gram in ngrams(document, n) if gram in looked_for)
     overlap = {task: len(grams & seen) / len(grams) if grams else None for task, grams in wanted.items()}
     return Contamination(overlap, threshold, n)
-
-
-def ngrams(text: str, n: int) -> Iterator[tuple[str, ...]]:
-    """Every run of n words of the text."""
-    words = _WORD.findall(text.lower())
-    for start in range(len(words) - n + 1):
-        yield tuple(words[start : start + n])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from apr_leaderboard.engine.jobs import (
+    AlignJob,
     BenchJob,
     CheckJob,
     Checkpoint,
+    CompileJob,
+    DistillJob,
     ExportJob,
     FinetuneJob,
     GenerateJob,
@@ -15,18 +18,23 @@ from apr_leaderboard.engine.jobs import (
     MakeSmokeJob,
     MergeJob,
     PerplexityJob,
+    PrepDataJob,
     PruneJob,
     QuantizeJob,
 )
 from apr_leaderboard.engine.process import Command, Finished, run_command, shell_quote
 from apr_leaderboard.engine.protocol import Engine, Progress, Sink, Watch, ignore_progress
+from apr_leaderboard.engine.refusals import refusals_of
 from apr_leaderboard.engine.registry import engine_names, make_engine
 
 __all__ = [
+    "AlignJob",
     "BenchJob",
     "CheckJob",
     "Checkpoint",
     "Command",
+    "CompileJob",
+    "DistillJob",
     "Engine",
     "ExportJob",
     "FinetuneJob",
@@ -38,6 +46,7 @@ __all__ = [
     "MakeSmokeJob",
     "MergeJob",
     "PerplexityJob",
+    "PrepDataJob",
     "Progress",
     "PruneJob",
     "QuantizeJob",
@@ -46,6 +55,7 @@ __all__ = [
     "engine_names",
     "ignore_progress",
     "make_engine",
+    "refusals_of",
     "run_command",
     "shell_quote",
 ]

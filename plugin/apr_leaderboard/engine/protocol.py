@@ -41,6 +41,10 @@ def ignore_progress(progress: Progress) -> None:
 class Engine(Protocol):
     """Does stages. Two engines are equals; none imitates another, and none falls back in silence.
 
+    An engine may also have `refusals(job: Job) -> tuple[str, ...]`: what it will refuse of a job, or pass over, each
+    one line that begins with `refuses: ` or `ignores: `. Pure, like `command`; the plan shows it, and a run warns of
+    it. Ask through `apr_leaderboard.engine.refusals_of`, which takes engines that do not have it too.
+
     Errors raised by `run` and `generate`: `EngineRefusedError`, `EngineCrashedError`, `EngineTimeoutError`,
     `EngineOutputError`; see `apr_leaderboard.errors`.
     """

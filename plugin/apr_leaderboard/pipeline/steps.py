@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from apr_leaderboard.engine.jobs import Checkpoint, Job
 from apr_leaderboard.engine.process import shell_quote
 from apr_leaderboard.engine.protocol import Engine, Progress, Watch
+from apr_leaderboard.engine.refusals import refusals_of
 from apr_leaderboard.errors import EngineError, EngineOutputError, HarnessError, StageFailedError
 from apr_leaderboard.model.record import StageRecord
 from apr_leaderboard.pipeline.guard import UNGUARDED, Guard
@@ -84,7 +85,7 @@ class Runner:
                 models = tuple(self._reach(step, upstream) for upstream in step.upstream)
                 entry = self._compute(step, models)
             seconds = time.monotonic() - started
-            warnings = step.guard.review(entry.path, step.engine.name)
+            warnings = (*step.refusals(self.store), *step.guard.review(entry.path, step.engine.name))
             self._done[key] = Done(entry, _record(entry, self.store), entry.cached, seconds, warnings)
         return self._done[key]
 
@@ -139,6 +140,10 @@ class EngineStep:
     def command(self, store: Store) -> str:
         """The engine's command line for this step, with the paths it will have in the store."""
         return shell_quote(self.engine.command(self._planned_job(store), store.path(self.node)))
+
+    def refusals(self, store: Store) -> tuple[str, ...]:
+        """What the engine will refuse of this step, or pass over, one line each; touches nothing."""
+        return refusals_of(self.engine, self._planned_job(store))
 
     def planned(self, store: Store) -> Checkpoint:
         """As `Upstream.planned`."""

@@ -55,6 +55,8 @@ def _step(step: EngineStep, workbench: Workbench) -> Iterator[str]:
     size = _size(step.size_hint(workbench.store), estimated=not cached)
     yield f"  {step.label}: {'cached' if cached else 'to do'}, {size}"
     yield f"    {step.command(workbench.store)}"
+    for line in step.refusals(workbench.store):
+        yield f"    {line}"
 
 
 def _evaluation(evaluation: Evaluation, workbench: Workbench, indent: str) -> Iterator[str]:

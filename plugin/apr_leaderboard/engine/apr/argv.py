@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from apr_leaderboard.engine.jobs import (
+    AlignJob,
     BenchJob,
     CheckJob,
     Checkpoint,
@@ -71,9 +72,16 @@ def import_argv(binary: Path, job: ImportJob, out: Path) -> tuple[str, ...]:
     return tuple(argv)
 
 
-def train_argv(binary: Path, job: FinetuneJob, out: Path) -> tuple[str, ...]:
-    """The training half of `apr finetune`; it writes `checkpoints/` beside its `-o` path, and no adapter there."""
+def train_argv(binary: Path, job: FinetuneJob | AlignJob, out: Path) -> tuple[str, ...]:
+    """The training half of `apr finetune`; it writes `checkpoints/` beside its `-o` path, and no adapter there.
+
+    Preferences are asked for as its methods dpo and orpo, so that the refusal is its own.
+    """
     params = job.params
+    hints: list[str] = []
+    for name in ("task", "model_size", "vram", "wait_gpu"):
+        if (value := getattr(params, name)) is not None:
+            hints += ["--" + name.replace("_", "-"), str(value)]
     return (
         str(binary), "finetune", model_argument(job.model),
         "--method", params.method,
@@ -83,10 +91,11 @@ def train_argv(binary: Path, job: FinetuneJob, out: Path) -> tuple[str, ...]:
         "--epochs", str(params.epochs),
         "--learning-rate", _number(params.learning_rate),
         "--max-seq-len", str(params.max_seq_len),
+        *hints, *(["--quantize-nf4"] if params.quantize_nf4 else []),
     )  # fmt: skip
 
 
-def merge_argv(binary: Path, job: FinetuneJob, out: Path) -> tuple[str, ...]:
+def merge_argv(binary: Path, job: FinetuneJob | AlignJob, out: Path) -> tuple[str, ...]:
     """The merging half of `apr finetune`; it wants the adapter's file, not its folder."""
     return (
         str(binary), "finetune", model_argument(job.model), "--merge",
@@ -95,7 +104,7 @@ def merge_argv(binary: Path, job: FinetuneJob, out: Path) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def finetune_argv(binary: Path, job: FinetuneJob, out: Path) -> tuple[str, ...]:
+def finetune_argv(binary: Path, job: FinetuneJob | AlignJob, out: Path) -> tuple[str, ...]:
     """Training and merging as the one shell line that is really started, in a folder of its own."""
     folder = shlex.quote(str(out / TRAIN_FOLDER))
     halves = (train_argv(binary, job, out), merge_argv(binary, job, out))

@@ -12,18 +12,26 @@ from apr_leaderboard.engine.apr import argv as build
 from apr_leaderboard.engine.apr import outputs
 from apr_leaderboard.engine.apr.apr_format import read_apr
 from apr_leaderboard.engine.apr.binary import file_digest, find_binary, identify
+from apr_leaderboard.engine.apr.compiling import compile_argv, verify_program
+from apr_leaderboard.engine.apr.distilling import distill_argv, verify_student
 from apr_leaderboard.engine.apr.exits import raise_unless_ok
 from apr_leaderboard.engine.apr.exports import verify_export
 from apr_leaderboard.engine.apr.generating import generate_by_batch, generate_by_server
 from apr_leaderboard.engine.apr.limits import checkpoint_bytes, job_seconds
+from apr_leaderboard.engine.apr.preparing import verify_prepared
+from apr_leaderboard.engine.apr.preparing_argv import DATA_FILE, prep_data_argv
+from apr_leaderboard.engine.apr.refusals import refusals_of_apr
 from apr_leaderboard.engine.apr.requests import Route
 from apr_leaderboard.engine.apr.surgery import SurgeryJob, verify_surgery
 from apr_leaderboard.engine.apr.surgery_argv import merge_models_argv, prune_argv, quantize_argv, unhonoured_surgery
 from apr_leaderboard.engine.apr.training import TrainingLog, read_adapter, unhonoured, verify_merge
 from apr_leaderboard.engine.apr.verify import open_checkpoint, tokenizer_findings, verify_import, verify_same_layout
 from apr_leaderboard.engine.jobs import (
+    AlignJob,
     BenchJob,
     CheckJob,
+    CompileJob,
+    DistillJob,
     ExportJob,
     FinetuneJob,
     GenerateJob,
@@ -32,6 +40,7 @@ from apr_leaderboard.engine.jobs import (
     Job,
     MergeJob,
     PerplexityJob,
+    PrepDataJob,
     PruneJob,
     QuantizeJob,
 )
@@ -79,14 +88,23 @@ class AprEngine:
     def capabilities(self) -> frozenset[str]:
         """Every job there is."""
         kinds = (ImportJob, FinetuneJob, GenerateJob, PerplexityJob, CheckJob, InspectJob, BenchJob, ExportJob)
-        return frozenset(kind.op for kind in (*kinds, MergeJob, PruneJob, QuantizeJob))
+        more = (MergeJob, PruneJob, QuantizeJob, PrepDataJob, DistillJob, AlignJob, CompileJob)
+        return frozenset(kind.op for kind in (*kinds, *more))
+
+    def refusals(self, job: Job) -> tuple[str, ...]:
+        """What the program will refuse of `job`, or pass over, in one line each; see `engine.refusals`."""
+        return refusals_of_apr(job)
 
     def command(self, job: Job, out: Path) -> tuple[str, ...]:
         """The exact command that is started for `job`. Pure."""
         match job:
             case ImportJob():
                 return build.import_argv(self.binary, job, out)
-            case FinetuneJob():
+            case PrepDataJob():
+                return prep_data_argv(self.binary, job, out)
+            case DistillJob():
+                return distill_argv(self.binary, job, out)
+            case FinetuneJob() | AlignJob():
                 return build.finetune_argv(self.binary, job, out)
             case MergeJob():
                 return merge_models_argv(self.binary, job, out)
@@ -106,6 +124,8 @@ class AprEngine:
                 return build.inspect_argv(self.binary, job)
             case BenchJob():
                 return build.bench_argv(self.binary, job)
+            case CompileJob():
+                return compile_argv(self.binary, job, out)
             case ExportJob():
                 return build.export_argv(self.binary, job, out)
             case _:
@@ -114,8 +134,12 @@ class AprEngine:
     def produces(self, job: Job) -> tuple[str, CheckpointFormat]:
         """Name and format of the checkpoint a job leaves. Raises `EngineRefusedError` for a job that leaves none."""
         match job:
-            case ImportJob() | FinetuneJob() | MergeJob() | PruneJob() | QuantizeJob():
+            case ImportJob() | DistillJob() | FinetuneJob() | AlignJob() | MergeJob() | PruneJob() | QuantizeJob():
                 return build.MODEL_FILE, "apr"
+            case PrepDataJob():
+                return DATA_FILE, "jsonl"
+            case CompileJob():
+                return job.params.output, "program"
             case ExportJob(format="gguf"):
                 return build.EXPORTED_GGUF, "gguf"
             case ExportJob(format="hf"):
@@ -128,7 +152,11 @@ class AprEngine:
         match job:
             case ImportJob():
                 return self._import(job, out)
-            case FinetuneJob():
+            case PrepDataJob():
+                return self._prep_data(job, out)
+            case DistillJob():
+                return self._distill(job, out)
+            case FinetuneJob() | AlignJob():
                 return self._finetune(job, out, watch)
             case MergeJob() | PruneJob() | QuantizeJob():
                 return self._surgery(job, out)
@@ -138,6 +166,8 @@ class AprEngine:
                 return self._check(job, out)
             case InspectJob() | BenchJob():
                 return self._measure(job, out)
+            case CompileJob():
+                return self._compile(job, out)
             case ExportJob():
                 return self._export(job, out)
             case _:
@@ -173,7 +203,29 @@ class AprEngine:
         }
         return self._record(job, out, finished, figures=figures, findings=findings)
 
-    def _finetune(self, job: FinetuneJob, out: Path, watch: Watch) -> StageRecord:
+    def _prep_data(self, job: PrepDataJob, out: Path) -> StageRecord:
+        finished = self._start(job, out)
+        argv = self.command(job, out)
+        raise_unless_ok(finished, argv)
+        figures, findings = verify_prepared(job, out, argv)
+        return self._record(job, out, finished, figures=figures, findings=findings)
+
+    def _distill(self, job: DistillJob, out: Path) -> StageRecord:
+        finished = self._start(job, out)
+        argv = self.command(job, out)
+        raise_unless_ok(finished, argv)
+        figures, findings = verify_student(job, out / build.MODEL_FILE, argv)
+        return self._record(job, out, finished, figures=figures, findings=findings)
+
+    def _compile(self, job: CompileJob, out: Path) -> StageRecord:
+        finished = self._start(job, out)
+        argv = self.command(job, out)
+        raise_unless_ok(finished, argv)
+        return self._record(
+            job, out, finished, figures=verify_program(job, out / job.params.output, self.binary, argv)
+        )  # fmt: skip
+
+    def _finetune(self, job: FinetuneJob | AlignJob, out: Path, watch: Watch) -> StageRecord:
         log = TrainingLog()
 
         def on_line(line: str) -> None:
@@ -296,7 +348,7 @@ class AprEngine:
         figures: outputs.Figures | None = None,
         findings: Sequence[Finding] = (),
     ) -> StageRecord:
-        leaves = isinstance(job, (ImportJob, FinetuneJob, ExportJob, MergeJob, PruneJob, QuantizeJob))
+        leaves = not isinstance(job, (GenerateJob, PerplexityJob, CheckJob, InspectJob, BenchJob))
         checkpoint, kind = self.produces(job) if leaves else (None, None)
         figures = dict(figures or {})
         if finished.max_rss is not None:

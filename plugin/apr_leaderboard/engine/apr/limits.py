@@ -19,6 +19,9 @@ _SECONDS: Final[dict[str, float]] = {
     "merge": 3600.0,
     "prune": 3600.0,
     "quantize": 3600.0,
+    "prep-data": 900.0,
+    "distill": 3600.0,
+    "compile": 1500.0,
 }
 _TRAINING_SECONDS: Final = 480.0
 _SMALL_MIB: Final = 64
@@ -32,7 +35,7 @@ def job_seconds(job: Job, model_bytes: int) -> float:
     Training gets 8 minutes for a model of up to 64 MiB, that a recipe's smoke profile reports within ten, and 36 s
     for each MiB more (5 hours for 0.5 GB), a day at most.
     """
-    if job.op != "finetune":
+    if job.op not in ("finetune", "align"):
         return _SECONDS[job.op]
     more = max(0, (model_bytes >> 20) - _SMALL_MIB)
     return min(_TRAINING_SECONDS + _TRAINING_SECONDS_PER_MIB * more, _LONGEST)

@@ -19,7 +19,7 @@ from apr_leaderboard.engine.jobs import Checkpoint, MergeJob, PruneJob, Quantize
 from apr_leaderboard.errors import EngineOutputError
 from apr_leaderboard.model.record import Finding
 
-__all__ = ["SurgeryJob", "verify_surgery"]
+__all__ = ["SurgeryJob", "dropped_findings", "verify_surgery"]
 
 SurgeryJob = MergeJob | PruneJob | QuantizeJob
 
@@ -61,6 +61,13 @@ def verify_surgery(job: SurgeryJob, path: Path, argv: Sequence[str]) -> tuple[Fi
     _dropped(written, source, report)
     report.figures |= {"n_tensors": len(written.shapes), "n_parameters": written.n_values}
     return report.figures, report.findings
+
+
+def dropped_findings(written: AnyModel, source: AnyModel, command: str) -> list[Finding]:
+    """A finding for each thing around the weights that `source` had and `written` has not: tokenizer, configuration."""
+    report = _Report(command)
+    _dropped(written, source, report)
+    return report.findings
 
 
 def _dropped(written: AnyModel, source: AnyModel, report: _Report) -> None:

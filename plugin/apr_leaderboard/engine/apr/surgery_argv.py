@@ -14,7 +14,7 @@ from apr_leaderboard.engine.apr.argv import MODEL_FILE, model_argument
 from apr_leaderboard.engine.jobs import MergeJob, PruneJob, QuantizeJob
 from apr_leaderboard.model.record import Finding
 
-__all__ = ["merge_models_argv", "prune_argv", "quantize_argv", "unhonoured_surgery"]
+__all__ = ["ignored_by_surgery", "merge_models_argv", "prune_argv", "quantize_argv", "unhonoured_surgery"]
 
 
 def merge_models_argv(binary: Path, job: MergeJob, out: Path) -> tuple[str, ...]:
@@ -62,6 +62,14 @@ def quantize_argv(binary: Path, job: QuantizeJob, out: Path) -> tuple[str, ...]:
 
 def unhonoured_surgery(job: MergeJob | PruneJob | QuantizeJob, argv: Sequence[str]) -> list[Finding]:
     """Parameters that were written and that the program offers no way to pass."""
+    line = shlex.join(argv)
+    return [
+        Finding(code="parameter-not-honoured", message=message, command=line) for message in ignored_by_surgery(job)
+    ]
+
+
+def ignored_by_surgery(job: MergeJob | PruneJob | QuantizeJob) -> list[str]:
+    """The same in words, one line each."""
     told: list[str] = []
     if isinstance(job, MergeJob):
         params = job.params
@@ -74,5 +82,4 @@ def unhonoured_surgery(job: MergeJob | PruneJob | QuantizeJob, argv: Sequence[st
     elif isinstance(job, PruneJob):
         written = sorted(job.params.model_fields_set & {"parts", "block_size", "damping", "calibration_window"})
         told += [f"{name}: no such option there" for name in written]
-    line = shlex.join(argv)
-    return [Finding(code="parameter-not-honoured", message=message, command=line) for message in told]
+    return told

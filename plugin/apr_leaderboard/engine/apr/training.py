@@ -19,9 +19,18 @@ from apr_leaderboard.engine.jobs import Checkpoint
 from apr_leaderboard.engine.protocol import Progress
 from apr_leaderboard.errors import EngineOutputError
 from apr_leaderboard.model.record import Finding
-from apr_leaderboard.model.stage import FinetuneParams
+from apr_leaderboard.model.stage import AlignParams, FinetuneParams
 
-__all__ = ["Adapter", "EpochEnd", "Step", "TrainingLog", "read_adapter", "unhonoured", "verify_merge"]
+__all__ = [
+    "Adapter",
+    "EpochEnd",
+    "Step",
+    "TrainingLog",
+    "ignored_by_finetune",
+    "read_adapter",
+    "unhonoured",
+    "verify_merge",
+]
 
 _STEP: Final = re.compile(
     r"Epoch (?P<epoch>\d+)/(?P<epochs>\d+) step (?P<step>\d+)/(?P<steps>\d+): loss=(?P<loss>\S+) lr=(?P<lr>\S+)"
@@ -163,21 +172,30 @@ def verify_merge(merged: Written, base: AprFile, adapter: Adapter) -> float:
     return largest
 
 
-def unhonoured(params: FinetuneParams, log: TrainingLog, command: str) -> list[Finding]:
-    """What was asked of the training that `apr finetune` 0.72.3 has no way to be asked."""
-    findings = []
-    if params.batch_size != 1:
-        findings.append(("batch-size-not-honoured", f"trains one sample a step, not {params.batch_size}"))
-    if params.scale != 2.0:
-        findings.append(
-            ("alpha-not-honoured", f"alpha is always twice the rank; alpha/rank {params.scale:g} was asked")
-        )
+def unhonoured(params: FinetuneParams | AlignParams, log: TrainingLog, command: str) -> list[Finding]:
+    """What was asked of the training that `apr finetune` 0.72.3 has no way to be asked, or does not do."""
+    findings = ignored_by_finetune(params)
     if log.epochs and (last := log.epochs[-1]).tokens == 0:
         findings.append(
             ("no-target-tokens", f"epoch {last.epoch} trained on no target token of {last.samples} samples")
         )
-    findings.append(("seed-not-honoured", "finetune takes no seed; its shuffling and initial weights are its own"))
     return [Finding(code=code, message=message, command=command) for code, message in findings]
+
+
+def ignored_by_finetune(params: FinetuneParams | AlignParams) -> list[tuple[str, str]]:
+    """Code and words of every parameter that `apr finetune` 0.72.3 passes over."""
+    told = []
+    if params.batch_size != 1:
+        told.append(("batch-size-not-honoured", f"trains one sample a step, not {params.batch_size}"))
+    if params.scale != 2.0:
+        told.append(("alpha-not-honoured", f"alpha is always twice the rank; alpha/rank {params.scale:g} was asked"))
+    if params.method in ("full", "qlora"):
+        what = "it trains a low-rank adapter" if params.method == "full" else "it quantises nothing on a CPU"
+        told.append(("method-not-honoured", f"method {params.method} trains as lora does: {what}"))
+    if isinstance(params, FinetuneParams) and not params.response_only:
+        told.append(("response-only", "only the response counts in its loss, and it cannot be told otherwise"))
+    told.append(("seed-not-honoured", "it takes no seed; its shuffling and initial weights are its own"))
+    return told
 
 
 def _alpha(path: Path) -> float | None:

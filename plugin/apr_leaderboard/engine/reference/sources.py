@@ -9,6 +9,7 @@ from pathlib import Path
 __all__ = ["engine_sources", "smoke_sources"]
 
 _HERE = Path(__file__).parent
+_DATASET = _HERE.parent / "dataset"
 
 
 def engine_sources() -> str:
@@ -26,7 +27,8 @@ def smoke_sources() -> str:
 
 
 def _files() -> list[Path]:
-    return sorted(path for path in _HERE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    paths = [path for folder in (_HERE, _DATASET) for path in folder.rglob("*")]
+    return sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts)
 
 
 def _is_smoke(path: Path) -> bool:
@@ -36,5 +38,5 @@ def _is_smoke(path: Path) -> bool:
 def _digest(paths: Iterator[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.relative_to(_HERE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(path.relative_to(_HERE.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

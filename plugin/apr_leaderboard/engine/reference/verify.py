@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apr_leaderboard.engine.dataset import read_rows
 from apr_leaderboard.engine.reference.config import config_from_gguf, config_from_hf
 from apr_leaderboard.engine.reference.gguf_file import GgufFile
 from apr_leaderboard.engine.reference.layout import gguf_name, tensor_shapes
@@ -21,6 +24,12 @@ __all__ = ["verify_checkpoint"]
 def verify_checkpoint(path: Path, form: CheckpointFormat, engine: str, command: Sequence[str]) -> None:
     """Raises EngineOutputError naming what is wrong: the file, the tensor, the shape or the value."""
     try:
+        if form == "jsonl":
+            read_rows(path)
+            return
+        if form == "program":
+            _check_program(path)
+            return
         if form == "hf":
             folder = HfFolder(path)
             expected, read = dict(tensor_shapes(config_from_hf(path))), folder.read
@@ -33,6 +42,12 @@ def verify_checkpoint(path: Path, form: CheckpointFormat, engine: str, command: 
         _check_tensors(path, expected, read)
     except FileFormatError as error:
         raise EngineOutputError(engine, str(error), command=command) from None
+
+
+def _check_program(path: Path) -> None:
+    # What it answers is checked by the operation itself, which has the model at hand.
+    if not os.access(path, os.X_OK) or not zipfile.is_zipfile(path):
+        raise FileFormatError(path, "", "not a program", allowed="an executable Python archive")
 
 
 def _check_tensors(
