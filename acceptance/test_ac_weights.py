@@ -59,9 +59,7 @@ def test_ties_leaves_fewer_sign_conflicts_than_there_were(trial: Trial) -> None:
     merged = tensors_of(merge(trial, _TIES, *models, base=base), weights)
     before, after = conflicts(weights, merged, tasks)
     trial.tell("conflicts before", before)
-    trial.measure(
-        "conflicts after", after, f"fewer than the {before} before, at most a thousandth", after <= before / 1000
-    )
+    trial.measure("conflicts after", after, f"at most a thousandth of the {before} before", after <= before / 1000)
 
 
 @pytest.mark.criterion("AC-007")

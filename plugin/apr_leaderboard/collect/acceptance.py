@@ -7,13 +7,13 @@ set-up, where trouble on our side is an error; what it found is told in the call
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from apr_leaderboard.collect.items import Failure
 from apr_leaderboard.criteria import SUITE, Asked, Saboteur, Trial, decide, saboteur_named
 from apr_leaderboard.errors import AprLeaderboardError, RequestError
 from apr_leaderboard.model.criterion import (
@@ -26,7 +26,7 @@ from apr_leaderboard.model.criterion import (
 )
 from apr_leaderboard.model.results import CriterionOutcome, CriterionResult
 from apr_leaderboard.pipeline import Settings, Workbench
-from apr_leaderboard.report import leave_payload
+from apr_leaderboard.report import Detail, leave_detail, leave_payload
 
 __all__ = ["FOLDER", "Acceptance", "acceptance_files", "acceptance_marks", "has_criteria"]
 
@@ -107,6 +107,10 @@ class Acceptance:
         if mark is not None:
             item.add_marker("acceptance")
             item.add_marker(criterion_mark(mark.args[0]))
+            stated = self.criteria.named(mark.args[0])
+            if stated is not None:
+                subject = {"claim": stated.claim, "part": stated.part}
+                leave_detail(item, lambda: Detail(subject=subject))
             item.stash[_SABOTEUR] = self._saboteur(item) if self._falsify else None
         if "defect" in getattr(item, "fixturenames", ()):
             for name in ("defects", "real_apr", *(["acceptance"] if "apr" in self._settings.engines else [])):
@@ -141,9 +145,8 @@ class Acceptance:
         if trial.saboteur is None:
             refusal = self.defects.refusal(criterion.id, trial.asked.part, trial.asked.engine)
         try:
-            result = decide(
-                trial, criterion, lambda: function(**{name: item.funcargs[name] for name in names}), refusal
-            )
+            test = partial(function, **{name: item.funcargs[name] for name in names})
+            result = decide(trial, criterion, test, refusal)
         except Exception as error:
             _leave(item, _untried(trial, f"{type(error).__name__}: {error}", CriterionOutcome.ERROR))
             if isinstance(error, AprLeaderboardError):
@@ -232,7 +235,7 @@ def _untried(trial: Trial, reason: str, outcome: CriterionOutcome = CriterionOut
 
 def _tell(result: CriterionResult) -> None:
     if result.outcome is CriterionOutcome.FAIL:
-        raise Failure(_story(result))
+        pytest.fail(_story(result), pytrace=False)
     if result.outcome is CriterionOutcome.BLOCKED:
         pytest.skip(f"blocked: {result.reason}")
     if result.outcome is CriterionOutcome.NOT_RUN:
@@ -242,11 +245,11 @@ def _tell(result: CriterionResult) -> None:
 def _tell_saboteur(result: CriterionResult) -> None:
     """Red is what a saboteur is for: the test passes where its criterion failed by a figure."""
     if result.outcome is CriterionOutcome.PASS:
-        raise Failure(f"{result.criterion}: green with its saboteur in place ({result.saboteur}): it cannot fail")
+        pytest.fail(f"green with its saboteur in place: {result.saboteur}", pytrace=False)
     if result.outcome is not CriterionOutcome.FAIL:
         pytest.skip(f"{result.outcome.value}: {result.reason}")
     if result.words:
-        raise Failure(f"{result.criterion}: the saboteur ({result.saboteur}) broke the engine itself: {result.reason}")
+        pytest.fail(f"the saboteur ({result.saboteur}) broke the engine itself: {result.reason}", pytrace=False)
 
 
 def _story(result: CriterionResult) -> str:

@@ -52,7 +52,11 @@ def _outcome(trial: Trial, criterion: Criterion, test: Callable[[], object]) -> 
         test()
     except NotHere as missing:
         return CriterionOutcome.NOT_RUN, str(missing), ""
-    except (Refuted, AssertionError) as error:
+    except Refuted as error:
+        return CriterionOutcome.FAIL, str(error), ""
+    except AssertionError as error:
+        if not _asserted_by(test, error):
+            raise
         return CriterionOutcome.FAIL, str(error), ""
     except (EngineError, StageFailedError) as error:
         refused = refusal_behind(error)
@@ -64,6 +68,15 @@ def _outcome(trial: Trial, criterion: Criterion, test: Callable[[], object]) -> 
             return CriterionOutcome.FAIL, str(error), _words(error)
         return CriterionOutcome.FAIL, str(error), ""
     return CriterionOutcome.PASS, "", ""
+
+
+def _asserted_by(test: Callable[..., object], error: AssertionError) -> bool:
+    """Whether an assertion stands in the test itself; in our own code it is our own trouble."""
+    code = getattr(getattr(test, "func", test), "__code__", None)
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and code is not None and last.tb_frame.f_code.co_filename == code.co_filename
 
 
 def _against(refusal: Refusal, outcome: CriterionOutcome, reason: str, words: str) -> tuple[CriterionOutcome, str]:

@@ -73,7 +73,9 @@ class SabotagedEngine:
     def run(self, job: Job, out: Path, watch: Watch) -> StageRecord:
         """Do the changed job, then change what it left."""
         record = self._engine.run(self._changed(job), out, watch)
-        return record if self._saboteur.leave is None else self._saboteur.leave(job, out, record)
+        if self._saboteur.leave is None or job.op not in self._saboteur.ops:
+            return record
+        return self._saboteur.leave(job, out, record)
 
     def generate(self, job: GenerateJob, out: Path, sink: Sink, watch: Watch) -> StageRecord:
         """Answer, then change the answers."""

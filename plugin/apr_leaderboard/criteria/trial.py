@@ -31,6 +31,7 @@ __all__ = ["SUITE", "Asked", "Trial"]
 SUITE = "suite"
 """The engine of a criterion that asks the suite itself."""
 
+_INTAKE = ("make-smoke", "import")
 _VERSION = 1
 """Raised when what `Trial.remember` keeps changes its meaning."""
 
@@ -146,7 +147,7 @@ class Trial(Lab):
         data: Path | None = None,
     ) -> Made:
         """As `Lab.make`; notes the command, the digest and what was found."""
-        made = super().make(job, params, models, data)
+        made = self._own(models, lambda: Lab.make(self, job, params, models, data))
         assert isinstance(made.upstream, EngineStep)
         self.note(self.workbench.runner.run(made.upstream))
         return made
@@ -197,7 +198,7 @@ class Trial(Lab):
             lambda models: GenerateJob(models[0], asked, params),
             prompts=asked,
         )
-        done = self.workbench.runner.run(step)
+        done = self._own([made], lambda: self.workbench.runner.run(step))
         self.note(done)
         return list(read_completions(done.entry.file(COMPLETIONS)))
 
@@ -207,13 +208,25 @@ class Trial(Lab):
         instruct = None if self.profile == "smoke" else self.workbench.sources.entry(self.asked.model).instruct
         subject = Subject(name, made.upstream, engine, instruct=instruct)
         evaluation = self.workbench.evaluations.of_subject(benchmark, subject, decoding or Decoding())
-        found = self.workbench.score(evaluation)
+        found = self._own([made], lambda: self.workbench.score(evaluation))
         self.all_cached = self.all_cached and found.cached
         self.commands.append(evaluation.answers.command(self.workbench.store))
         self.artefacts[f"{benchmark} by {name}"] = evaluation.answers.key
         if found.invalid:
             raise Refuted(f"the self-check of {benchmark} fails: {found.invalid[0]}")
         return found
+
+    def _own(self, models: Sequence[Made], work: Callable[[], T]) -> T:
+        """`work()` on models. To refuse what one has made oneself is to have made it wrong: that fails a criterion."""
+        try:
+            return work()
+        except (EngineRefusedError, StageFailedError) as error:
+            steps = [one.upstream for one in models if isinstance(one.upstream, EngineStep)]
+            own = [one for one in steps if one.node.op not in _INTAKE and one.engine.name == self.asked.engine]
+            if isinstance(error, StageFailedError) or not own:
+                raise
+            words = f"{error.message} {error.stderr.strip()}".strip()
+            raise Refuted(f"{self.asked.engine} refuses what its own {own[0].node.op} made: {words}") from None
 
     # -- evidence -----------------------------------------------------------------------------------------------------
 

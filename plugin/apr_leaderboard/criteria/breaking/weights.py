@@ -68,7 +68,7 @@ SABOTEURS: Final = (
     Saboteur(
         "import-loses-a-tensor",
         "import loses one tensor of the source",
-        frozenset({"import", "check"}),
+        frozenset({"import"}),
         leave=_drop_one,
     ),
     Saboteur(
@@ -85,7 +85,7 @@ SABOTEURS: Final = (
     ),
     Saboteur(
         "ties-is-a-plain-mean",
-        "ties averages all task vectors, whatever their signs",
+        "ties averages whatever the signs",
         frozenset({"merge"}),
         _plain_mean,
     ),
