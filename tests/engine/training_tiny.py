@@ -48,10 +48,10 @@ def tiny_config() -> ModelConfig:
     )
 
 
-def make_trainable(folder: Path, seed: int = 0) -> Path:
+def make_trainable(folder: Path, seed: int = 0, *, n_layers: int = 2) -> Path:
     """A Hugging Face folder with random weights, tokenizer and chat template."""
     folder.mkdir(parents=True)
-    config, tokenizer = tiny_config(), tiny_tokenizer()
+    config, tokenizer = replace(tiny_config(), n_layers=n_layers), tiny_tokenizer()
     write_weights(config, initial_params(config, seed), folder / "model.safetensors")
     write_config(config, folder, "F32")
     end = token_id(tokenizer, END_OF_TURN)
