@@ -17,10 +17,16 @@ import typer
 from apr_leaderboard.cli import models, store
 from apr_leaderboard.cli.compare import compare
 from apr_leaderboard.cli.contracts import contracts
+from apr_leaderboard.cli.differ import differ
 from apr_leaderboard.cli.explain import explain
-from apr_leaderboard.cli.prompts import prompts
+from apr_leaderboard.cli.failures import failures
+from apr_leaderboard.cli.history import history
 from apr_leaderboard.cli.leaderboard import leaderboard
+from apr_leaderboard.cli.oracle import oracle
+from apr_leaderboard.cli.pairs import pairs
 from apr_leaderboard.cli.plots import plots
+from apr_leaderboard.cli.prompts import prompts
+from apr_leaderboard.cli.sweep import sweep
 from apr_leaderboard.errors import AprLeaderboardError, RequestError
 
 __all__ = ["app", "main"]
@@ -33,10 +39,16 @@ for _name, _sub in (("models", models.app), ("store", store.app)):
     app.add_typer(_sub, name=_name)
 app.command()(compare)
 app.command()(contracts)
+app.command()(differ)
 app.command()(explain)
 app.command()(prompts)
 app.command()(leaderboard)
 app.command()(plots)
+app.command()(history)
+app.command()(oracle)
+app.command()(failures)
+app.command()(pairs)
+app.command()(sweep)
 
 
 @app.callback(invoke_without_command=True)

@@ -12,7 +12,6 @@ import typer
 
 from apr_leaderboard.bench import (
     KINDS,
-    Benchmark,
     Extraction,
     Problem,
     Sample,
@@ -23,12 +22,13 @@ from apr_leaderboard.bench import (
     profile_named,
     program_for,
 )
+from apr_leaderboard.cli.benchdata import data_file
 from apr_leaderboard.cli.compare import load_run
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.results import BenchmarkResult, Results
 from apr_leaderboard.report import evaluation_slug, read_lines
 from apr_leaderboard.sandbox import Limits, Sandbox, choose_level
-from apr_leaderboard.source import default_cache, default_catalogue, fetch
+from apr_leaderboard.source import default_catalogue
 
 __all__ = ["explain"]
 
@@ -92,16 +92,10 @@ def _program(case: _Case, results: Results, data: Path | None) -> tuple[Problem,
     folder = default_catalogue(Path.cwd()).parent
     benchmark = benchmark_named(case.result.name, load_suites(folder / "suites"))
     kept = results.run.options.get("apr_data")
-    file = data or (Path(kept) if isinstance(kept, str) else None) or _fetched(benchmark)
+    file = data_file(benchmark, data or (Path(kept) if isinstance(kept, str) else None))
     problem = load(benchmark, file).problem(case.sample["task_id"])
     sample = Sample(problem.task_id, case.sample["sample"], case.sample[kind], kind, 0)
     return problem, extraction_of(sample, problem, profile_named(case.result.profile))
-
-
-def _fetched(benchmark: Benchmark) -> Path:
-    for one in benchmark.data:
-        return fetch(one.source, cache=default_cache()).path
-    raise RequestError(f"{benchmark.name} names no data; accepted: --data FILE")
 
 
 def _show(case: _Case, made: tuple[Problem, Extraction] | None, *, rerun: bool, sandbox: str) -> None:

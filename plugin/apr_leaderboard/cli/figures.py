@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from apr_leaderboard.errors import RequestError
+from apr_leaderboard.model.results import Interval
 
-__all__ = ["format_age", "format_size", "parse_size"]
+__all__ = ["aligned", "format_age", "format_rate", "format_size", "parse_size", "some"]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?", re.IGNORECASE)
 _STEPS = ("", "k", "M", "G", "T")
@@ -36,3 +38,21 @@ def format_age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def format_rate(rate: float | None, interval: Interval | None) -> str:
+    """A fraction as percent with its interval: 58.5% [50.9, 65.8]; what was not measured says so."""
+    if rate is None:
+        return "not measured"
+    return f"{rate:.1%}" + ("" if interval is None else f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines with aligned columns, nothing after the last."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def some(names: Sequence[str], most: int = 8) -> str:
+    """The first few, and how many more."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -15,7 +15,7 @@ from apr_leaderboard.model.results import BenchmarkResult, Results
 from apr_leaderboard.report.evidence import evaluation_slug
 from apr_leaderboard.report.jsonfile import RESULTS, read_results
 
-__all__ = ["FoundRuns", "RecordedRun", "find_runs", "subject_of"]
+__all__ = ["FoundRuns", "RecordedRun", "decoding_of", "find_runs", "subject_of"]
 
 _EVIDENCE = (("verdicts", ".jsonl"), ("samples", ".jsonl.gz"), ("evidence", ".jsonl.gz"))
 
@@ -106,3 +106,18 @@ def subject_of(result: BenchmarkResult) -> str:
     if not result.after:
         return result.model
     return f"{result.model} after {result.after}" + (f" of {result.recipe}" if result.recipe else "")
+
+
+def decoding_of(result: BenchmarkResult) -> str:
+    """How answers were drawn, in words; what was not stated is left out."""
+    temperature = result.decoding.get("temperature")
+    if temperature is None:
+        return "as given" if result.n_samples == 1 else f"as given, {result.n_samples} samples"
+    if not temperature:
+        return "greedy"
+    words = [f"T {temperature:g}"]
+    if result.decoding.get("top_p", 1.0) != 1.0:
+        words.append(f"top-p {result.decoding['top_p']:g}")
+    if result.decoding.get("top_k", 0):
+        words.append(f"top-k {result.decoding['top_k']:g}")
+    return ", ".join([*words, f"{result.n_samples} sample{'s' if result.n_samples > 1 else ''}"])

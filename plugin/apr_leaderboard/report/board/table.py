@@ -10,7 +10,7 @@ from apr_leaderboard.bench import BUILT_IN, Benchmark, mcnemar_exact
 from apr_leaderboard.model.catalogue import Catalogue
 from apr_leaderboard.model.results import BenchmarkResult
 from apr_leaderboard.report.board.published import PublishedFigure, Standing, differs_by, published_for, standing_of
-from apr_leaderboard.report.runs import FoundRuns, RecordedRun
+from apr_leaderboard.report.runs import FoundRuns, RecordedRun, decoding_of
 
 __all__ = ["Board", "Cell", "Column", "Pair", "Row", "board_of"]
 
@@ -137,7 +137,7 @@ def board_of(found: FoundRuns, catalogue: Catalogue | None = None, suites: Itera
     rows: dict[tuple[str, ...], Row] = {}
     taken: dict[tuple[tuple[str, ...], Column], list[tuple[RecordedRun, BenchmarkResult]]] = {}
     for run, result in found.evaluations:
-        how = _decoding(result)
+        how = decoding_of(result)
         key = (result.model, result.recipe or "", result.after or "", result.profile, how)
         rows.setdefault(key, Row(result.model, result.recipe, result.after, result.profile, how))
         taken.setdefault((key, Column(result.name, result.engine)), []).append((run, result))
@@ -170,21 +170,6 @@ def _rank(row: Row, columns: tuple[Column, ...]) -> tuple[str | int | float, ...
     best = max((cell.rate for cell in cells if cell.rate is not None and not cell.caveat), default=None)
     here = next(place for place, column in enumerate(columns) if column.benchmark == benchmark)
     return (here, best is None, -(best or 0.0), row.model, row.after or "", row.profile, row.decoding)
-
-
-def _decoding(result: BenchmarkResult) -> str:
-    """How answers were drawn, in words; what was not stated is left out."""
-    temperature = result.decoding.get("temperature")
-    if temperature is None:
-        return "as given" if result.n_samples == 1 else f"as given, {result.n_samples} samples"
-    if not temperature:
-        return "greedy"
-    words = [f"T {temperature:g}"]
-    if result.decoding.get("top_p", 1.0) != 1.0:
-        words.append(f"top-p {result.decoding['top_p']:g}")
-    if result.decoding.get("top_k", 0):
-        words.append(f"top-k {result.decoding['top_k']:g}")
-    return ", ".join([*words, f"{result.n_samples} sample{'s' if result.n_samples > 1 else ''}"])
 
 
 def _pairs(row: Row, benchmark: str) -> list[Pair]:
