@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-_KEPT = ("APR_BIN", "APR_TEST_MBPP", "APR_TEST_MODELS")
+_KEPT = ("APR_BIN", "APR_TEST_BROWSER", "APR_TEST_MBPP", "APR_TEST_MODELS")
 
 
 @pytest.fixture(autouse=True)

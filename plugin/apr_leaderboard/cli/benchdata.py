@@ -20,7 +20,7 @@ def data_file(benchmark: Benchmark, given: Path | None = None) -> Path:
     """
     if given is not None:
         return given
-    tried = []
+    tried: list[str] = []
     for one in benchmark.data:
         with _noted(tried):
             return fetch(one.source, cache=default_cache()).path

@@ -37,7 +37,7 @@ def history(
         typer.echo(json.dumps([_body(entry) for entry in found], indent=1))
         return
     for title, entries in groupby(found, _title):
-        rows = [("STARTED", "SOLVED", "PASS@1", "CHANGE", "P", "ENGINE", "RUN")]
+        rows: list[tuple[str, ...]] = [("STARTED", "SOLVED", "PASS@1", "CHANGE", "P", "ENGINE", "RUN")]
         rows += [_row(entry) for entry in entries]
         typer.echo("\n".join([title, *(f"  {line}" for line in aligned(rows))]))
 

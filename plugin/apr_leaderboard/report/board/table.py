@@ -141,9 +141,9 @@ def board_of(found: FoundRuns, catalogue: Catalogue | None = None, suites: Itera
         key = (result.model, result.recipe or "", result.after or "", result.profile, how)
         rows.setdefault(key, Row(result.model, result.recipe, result.after, result.profile, how))
         taken.setdefault((key, Column(result.name, result.engine)), []).append((run, result))
-    for (key, column), measured in sorted(taken.items(), key=lambda item: (_place(item[0][1].benchmark), item[0])):
-        published = published_for(rows[key].model, column.benchmark, catalogue, suites)
-        rows[key].cells[column] = _cell(measured, published)
+    for (who, column), measured in sorted(taken.items(), key=lambda item: (_place(item[0][1].benchmark), item[0])):
+        published = published_for(rows[who].model, column.benchmark, catalogue, suites)
+        rows[who].cells[column] = _cell(measured, published)
     columns = tuple(sorted({column for _, column in taken}, key=lambda one: (_place(one.benchmark), one)))
     titles = {one.name: one.title for one in suites if one.title}
     ranked = sorted(rows.values(), key=lambda row: _rank(row, columns))

@@ -92,7 +92,7 @@ def _perplexities(found: FoundRuns) -> dict[str, list[tuple[str, float]]]:
 
 def _speeds(found: FoundRuns) -> dict[str, float]:
     """The median of what a run's progress said of each work, and what stages measured."""
-    speeds = {}
+    speeds: dict[str, float] = {}
     for run in found.runs:
         told: dict[str, list[float]] = {}
         for body in _progress(run):

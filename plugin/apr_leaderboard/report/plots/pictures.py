@@ -12,6 +12,7 @@ from apr_leaderboard.report.plots.style import MARKERS, PALETTE, drawing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
 __all__ = [
     "SizedScore",
@@ -49,7 +50,7 @@ def draw_pass_at_k(series: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
             colour = _line(axes, place, name, ks, rates)
             axes.fill_between(ks, [100 * b.low for b in bands], [100 * b.high for b in bands], alpha=0.2, color=colour)
         axes.set_ylim(0, 100)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(_whole_numbers())
         axes.legend(loc="best")
     return figure
 
@@ -134,6 +135,12 @@ def draw_problems(runs: Mapping[str, Mapping[str, float]]) -> Figure:
         bar = figure.colorbar(image, ax=axes, ticks=[0, 0.5, 1], pad=0.01)
         bar.set_label("samples passed")
     return figure
+
+
+def _whole_numbers() -> Locator:
+    from matplotlib.ticker import MaxNLocator  # here, so that matplotlib is loaded only when something is drawn
+
+    return MaxNLocator(integer=True)
 
 
 def _line(axes: Axes, place: int, name: str, across: Sequence[object], up: Sequence[float]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from apr_leaderboard.errors import RequestError
 
@@ -21,7 +21,7 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 """A shape goes with each colour, so that a print in grey can be read, too."""
 FORMATS: Final = ("svg", "png")
 
-_SETTINGS: Final = {
+_SETTINGS: Final[Any] = {
     "svg.hashsalt": "apr-leaderboard",  # else ids are random
     "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that sizes are the same everywhere
