@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apr_leaderboard.bench.benchmark import Benchmark, DataFile, KnownBad, Published, Split
+from apr_leaderboard.bench.collection import Collection, CollectionEntry
 from apr_leaderboard.bench.completions import KINDS, Sample, SampleFile, extraction_of, write_samples
 from apr_leaderboard.bench.contamination import Contamination, contamination_of
 from apr_leaderboard.bench.dataset import Dataset, load
@@ -20,7 +21,7 @@ from apr_leaderboard.bench.prompts import (
     sample_seed,
     warnings_for,
 )
-from apr_leaderboard.bench.suites import load_suite, load_suites
+from apr_leaderboard.bench.suites import load_collections, load_suite, load_suites
 from apr_leaderboard.bench.table import BUILT_IN, benchmark_named, benchmark_names
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "EXTRACTION_VERSION",
     "KINDS",
     "Benchmark",
+    "Collection",
+    "CollectionEntry",
     "Comparison",
     "Contamination",
     "DataFile",
@@ -51,6 +54,7 @@ __all__ = [
     "extraction_of",
     "interval_for",
     "load",
+    "load_collections",
     "load_suite",
     "load_suites",
     "mcnemar_exact",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from apr_leaderboard.bench.benchmark import Benchmark
+from apr_leaderboard.bench.collection import Collection, is_collection, load_collection
 from apr_leaderboard.bench.formats import format_named
 from apr_leaderboard.bench.prompts import profile_named
 from apr_leaderboard.bench.table import BUILT_IN
@@ -12,7 +13,7 @@ from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.source import LocalSource
 from apr_leaderboard.model.yamlfile import load_model
 
-__all__ = ["load_suite", "load_suites"]
+__all__ = ["load_collections", "load_suite", "load_suites"]
 
 
 def load_suite(file: Path) -> Benchmark:
@@ -48,7 +49,16 @@ def load_suite(file: Path) -> Benchmark:
 
 
 def load_suites(folder: Path) -> tuple[Benchmark, ...]:
-    """Every suite of a folder, by name; a folder that is not there holds none."""
-    if not folder.is_dir():
-        return ()
-    return tuple(load_suite(file) for file in sorted(folder.glob("*.yaml")))
+    """Every benchmark of a folder, by name; a folder that is not there holds none."""
+    return tuple(load_suite(file) for file in _files(folder) if not is_collection(file))
+
+
+def load_collections(folder: Path) -> dict[str, Collection]:
+    """Every collection of benchmarks of a folder, by name. Raises as `load_collection`."""
+    files = [file for file in _files(folder) if is_collection(file)]
+    suites = load_suites(folder) if files else ()
+    return {file.stem: load_collection(file, suites) for file in files}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.yaml")) if folder.is_dir() else []

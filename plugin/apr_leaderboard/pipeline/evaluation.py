@@ -8,11 +8,13 @@ from pathlib import Path
 
 from apr_leaderboard.bench import (
     Benchmark,
+    Collection,
     Problem,
     Profile,
     SampleFile,
     benchmark_named,
     load,
+    load_collections,
     load_suites,
     profile_named,
     render,
@@ -134,17 +136,18 @@ class EvaluationMaker:
         """The benchmarks that recipes/suites/*.yaml define."""
         return load_suites(self.root / "recipes" / "suites")
 
+    @cached_property
+    def collections(self) -> dict[str, Collection]:
+        """Benchmarks that a file in recipes/suites/ asks together, by its name."""
+        return load_collections(self.root / "recipes" / "suites")
+
     def of_subject(self, name: str, subject: Subject, decoding: Decoding) -> Evaluation:
         """A benchmark asked of a checkpoint. Raises `RequestError` for an unknown benchmark or prompt profile."""
         benchmark = benchmark_named(name, self.suites)
         profile = profile_named(decoding.profile or benchmark.profile)
         problems, digest = self._problems(benchmark)
         params = self._params(benchmark, profile, decoding)
-        prompts = tuple(
-            self._prompt(benchmark, profile, problem, sample, decoding)
-            for problem in problems
-            for sample in range(decoding.samples)
-        )
+        prompts = self._prompts(benchmark, profile, problems, decoding)
         step = self._step(subject, name, params, profile, prompts)
         return Evaluation(
             benchmark,
@@ -171,6 +174,13 @@ class EvaluationMaker:
         return Evaluation(
             benchmark, problems, digest, profile, answers, file.name, "file", partial=self.limit is not None
         )
+
+    def prompts(self, name: str, decoding: Decoding) -> tuple[tuple[Prompt, ...], DecodeParams]:
+        """Every prompt an engine would be given for a benchmark, and how it would decode; raises as `of_subject`."""
+        benchmark = benchmark_named(name, self.suites)
+        profile = profile_named(decoding.profile or benchmark.profile)
+        problems = self._problems(benchmark)[0]
+        return self._prompts(benchmark, profile, problems, decoding), self._params(benchmark, profile, decoding)
 
     def problems(self, name: str) -> tuple[Problem, ...]:
         """A benchmark's problems, by its name. Raises `RequestError`, and what fetching its data raises."""
@@ -208,6 +218,15 @@ class EvaluationMaker:
         most = decoding.max_tokens or profile.max_tokens or benchmark.max_tokens
         return DecodeParams(
             max_tokens=most, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p
+        )
+
+    def _prompts(
+        self, benchmark: Benchmark, profile: Profile, problems: tuple[Problem, ...], decoding: Decoding
+    ) -> tuple[Prompt, ...]:
+        return tuple(
+            self._prompt(benchmark, profile, problem, sample, decoding)
+            for problem in problems
+            for sample in range(decoding.samples)
         )
 
     def _prompt(

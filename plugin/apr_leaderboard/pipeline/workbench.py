@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from apr_leaderboard.bench import Problem
+from apr_leaderboard.bench import CollectionEntry, Problem
 from apr_leaderboard.engine.protocol import Engine
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.catalogue import load_catalogue
@@ -125,7 +125,11 @@ class Workbench:
         return self._plans[key]
 
     def standalone(self, benchmark: str) -> tuple[Evaluation, ...]:
-        """A benchmark asked of the user's model on each engine, or scored over the user's completions."""
+        """A benchmark asked of the user's model on each engine, or scored over the user's completions.
+
+        The name may be a collection's: then each of its benchmarks, in its order and with its settings where the user
+        gave none.
+        """
         if benchmark not in self._asked:
             self._asked[benchmark] = self._evaluations_of(benchmark)
         return self._asked[benchmark]
@@ -135,30 +139,36 @@ class Workbench:
         """Every evaluation asked for outside of a recipe so far."""
         return tuple(evaluation for made in self._asked.values() for evaluation in made)
 
-    def _evaluations_of(self, benchmark: str) -> tuple[Evaluation, ...]:
+    def _evaluations_of(self, name: str) -> tuple[Evaluation, ...]:
         settings = self.settings
+        collection = self.evaluations.collections.get(name)
         if settings.completions is not None:
-            return (self.evaluations.of_file(benchmark, settings.completions, settings.prompt),)
+            if collection is not None:
+                raise RequestError(f"{name}: got one file of completions; accepted: {', '.join(collection.benchmarks)}")
+            return (self.evaluations.of_file(name, settings.completions, settings.prompt),)
         if settings.model is None:
-            raise RequestError(
-                f"{benchmark}: got neither a model nor completions; accepted: --apr-model, --apr-completions"
+            raise RequestError(f"{name}: got neither a model nor completions; accepted: --apr-model, --apr-completions")
+        entry = self.sources.known_as(settings.model)
+        model = self.sources.model(settings.model, fetch_unknown=not settings.dry)
+        asked = {name: CollectionEntry()} if collection is None else collection.benchmarks
+        return tuple(
+            self.evaluations.of_subject(
+                benchmark, Subject(entry.name, model, engine, instruct=entry.instruct), self._decoding(how)
             )
-        decoding = Decoding(
-            settings.prompt,
+            for benchmark, how in asked.items()
+            for engine in self.engines
+        )
+
+    def _decoding(self, how: CollectionEntry) -> Decoding:
+        settings = self.settings
+        return Decoding(
+            settings.prompt or how.prompt_profile,
             settings.samples,
             settings.temperature,
             settings.top_k,
             settings.top_p,
-            settings.max_tokens,
+            settings.max_tokens or how.max_tokens,
             settings.seed,
-        )
-        entry = self.sources.known_as(settings.model)
-        model = self.sources.model(settings.model, fetch_unknown=not settings.dry)
-        return tuple(
-            self.evaluations.of_subject(
-                benchmark, Subject(entry.name, model, engine, instruct=entry.instruct), decoding
-            )
-            for engine in self.engines
         )
 
     @property
