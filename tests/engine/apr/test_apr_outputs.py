@@ -166,8 +166,8 @@ def test_config_mismatches_names_each_key_that_changes_the_model() -> None:
 def test_job_seconds_of_training_grows_with_the_model_and_is_bounded() -> None:
     """A small model leaves room for a whole recipe in ten minutes; nothing takes more than a day."""
     job = FinetuneJob(Checkpoint(Path("m"), "apr"), Path("d"), FinetuneParams(dataset="x"))
-    assert job_seconds(job, 1 << 20) == 480
-    assert 480 < job_seconds(job, 500 << 20) < job_seconds(job, 3000 << 20) <= 86400
+    assert job_seconds(job, 1 << 20) == 150
+    assert 150 < job_seconds(job, 500 << 20) < job_seconds(job, 3000 << 20) <= 86400
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ _SECONDS: Final[dict[str, float]] = {
     "quantize": 3600.0,
     "prep-data": 900.0,
     "distill": 3600.0,
-    "compile": 1500.0,
+    "compile": 900.0,
 }
-_TRAINING_SECONDS: Final = 480.0
+_TRAINING_SECONDS: Final = 150.0
 _SMALL_MIB: Final = 64
 _TRAINING_SECONDS_PER_MIB: Final = 36.0
 _LONGEST: Final = 86400.0
@@ -32,8 +32,8 @@ _LONGEST: Final = 86400.0
 def job_seconds(job: Job, model_bytes: int) -> float:
     """Seconds for `job` on a checkpoint of that size: generous, yet bounded.
 
-    Training gets 8 minutes for a model of up to 64 MiB, that a recipe's smoke profile reports within ten, and 36 s
-    for each MiB more (5 hours for 0.5 GB), a day at most.
+    Training gets 150 s for a model of up to 64 MiB, so that the smoke profiles of all twelve recipes report within half
+    an hour, and 36 s for each MiB more (5 hours for 0.5 GB), a day at most.
     """
     if job.op not in ("finetune", "align"):
         return _SECONDS[job.op]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import shutil
 import subprocess
 import sys
@@ -109,5 +110,5 @@ def _ask(program: Path, prompt: str) -> str:
     if done.returncode:
         error = done.stderr.decode("utf-8", "replace").strip()
         raise EngineOutputError("reference", f"the program does not run alone: exit code {done.returncode}: {error}")
-    # Like the engine's own answers: a character whose last bytes never came is left out.
-    return done.stdout[:-1].decode("utf-8", "ignore")
+    # Like the engine's own answers: a character whose last bytes never came is left out, other bad bytes are U+FFFD.
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(done.stdout[:-1], final=False)
