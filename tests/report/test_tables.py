@@ -200,7 +200,7 @@ def test_humaneval_prompts_in_the_samples_are_found_again(
     out = tmp_path / "pairs.jsonl"
     told = _told(["pairs", str(folder), "--out", str(out), "--against", "humaneval"], capsys, code=1)["humaneval"]
     assert len(told["contaminated"]) == 20
-    assert told["contaminated"]["HumanEval/3"] == "HumanEval/3"
+    assert told["contaminated"]["HumanEval/3"] == "humaneval::HumanEval/3"
     assert out.read_text() == ""
 
 
@@ -211,3 +211,18 @@ def test_help_says_what_a_command_is_for(command: str, capsys: pytest.CaptureFix
     told = capsys.readouterr().out
     assert f"apr-leaderboard {command}" in told
     assert "--json" in told or command == "leaderboard"
+
+
+def test_two_engines_of_one_run_are_told_apart(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    """compare takes one for A and one for B; failures wants to know which."""
+    folder = recorder.run(
+        "a", recorder.evaluation(verdicts_of(3, 4)), recorder.evaluation(verdicts_of(1, 4), engine="apr")
+    )
+    told = _told(["compare", str(folder), str(folder), "--engine", "reference,apr"], capsys)["humaneval"]
+    assert (told["solved_a"], told["solved_b"]) == (3, 1)
+    assert main(["failures", str(folder)]) == 2
+    assert "narrow with --model, --engine" in capsys.readouterr().err
+    assert main(["failures", str(folder), "--engine", "apr"]) == 0
+    assert "1 of 4 samples passed" in capsys.readouterr().out
+    assert main(["compare", str(folder), str(folder), "--engine", "a,b,c"]) == 2
+    assert "--engine: got 'a,b,c'; accepted: one engine, or two with a comma between" in capsys.readouterr().err

@@ -26,7 +26,9 @@ def data_file(benchmark: Benchmark, given: Path | None = None) -> Path:
             return fetch(one.source, cache=default_cache()).path
     if not tried:
         raise RequestError(f"{benchmark.name} names no data; accepted: --data FILE")
-    raise SourceUnavailableError(benchmark.name, [*tried, "a file of yours can be named with --data"])
+    raise SourceUnavailableError(
+        benchmark.name, [*tried, "a file of yours can be named: --data FILE, --against NAME=FILE"]
+    )
 
 
 def problems_of(benchmark: Benchmark, given: Path | None = None) -> tuple[Problem, ...]:

@@ -23,6 +23,10 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="B", help="The other; B is judged against A.")],
     benchmark: Annotated[str | None, typer.Option(help="Only this benchmark; all they share when not given.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this model, in both runs.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="E[,F]", help="Only this engine; E,F: A's and B's, which may then be the same run."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Compare two runs task by task: flipped tasks, the paired exact test (McNemar), and its power.
@@ -36,7 +40,11 @@ def compare(
     if not names:
         shared = ", ".join(sorted({one.name for run in runs for one in run.benchmarks})) or "no benchmark"
         raise RequestError(f"the runs share no benchmark {benchmark or ''}; they have: {shared}".replace("  ", " "))
-    found = {name: _compared(pick(runs[0], name, model), pick(runs[1], name, model)) for name in names}
+    engines = _engines(engine)
+    found = {
+        name: _compared(*(pick(run, name, model, one) for run, one in zip(runs, engines, strict=True)))
+        for name in names
+    }
     if as_json:
         typer.echo(json.dumps({name: asdict(one) for name, one in found.items()}, indent=1))
     else:
@@ -58,13 +66,26 @@ def load_run(path: Path) -> Results:
         raise RequestError(f"{path}: no results.json of schema 1: {where}: {first['msg']}") from None
 
 
-def pick(run: Results, benchmark: str, model: str | None) -> BenchmarkResult:
-    """The one evaluation of a benchmark (and model) in a run: of a recipe's, the last. Raises `RequestError`."""
-    found = [one for one in run.benchmarks if one.name == benchmark and model in (None, one.model)]
+def _engines(asked: str | None) -> tuple[str | None, str | None]:
+    """A's and B's. Raises `RequestError` for more than two."""
+    names = asked.split(",") if asked else [None]
+    if len(names) > 2:
+        raise RequestError(f"--engine: got {asked!r}; accepted: one engine, or two with a comma between")
+    return names[0], names[-1]
+
+
+def pick(run: Results, benchmark: str, model: str | None, engine: str | None = None) -> BenchmarkResult:
+    """The one evaluation of a benchmark (model, engine) in a run: of a recipe's, the last. Raises `RequestError`."""
+    fits = [one for one in run.benchmarks if one.name == benchmark and model in (None, one.model)]
+    found = [one for one in fits if engine in (None, one.engine)]
     finals = [one for one in found if one.after != "import"] or found
     if len(finals) != 1:
-        have = ", ".join(f"{one.model} by {one.engine}" + (f" after {one.after}" if one.after else "") for one in found)
-        raise RequestError(f"{benchmark}: one evaluation is needed, the run has: {have or 'none'}; narrow with --model")
+        have = ", ".join(
+            f"{one.model} by {one.engine}" + (f" after {one.after}" if one.after else "") for one in found or fits
+        )
+        raise RequestError(
+            f"{benchmark}: one evaluation is needed, the run has: {have or 'none'}; narrow with --model, --engine"
+        )
     return finals[0]
 
 

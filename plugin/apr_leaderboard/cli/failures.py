@@ -24,6 +24,7 @@ def failures(
     run: RunArgument,
     benchmark: Annotated[str | None, typer.Option(help="Only this benchmark.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Only this engine.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Count a run's samples by verdict, by the error that ended them, and by how their program was found.
@@ -37,7 +38,7 @@ def failures(
         raise RequestError(f"{run}: judged no benchmark; accepted: a run of one")
     told = {}
     for name in names:
-        result = pick(found.results, name, model)
+        result = pick(found.results, name, model, engine)
         told[f"{name} on {result.model} by {result.engine}"] = failures_of(judged_answers(found, result, texts=False))
     if as_json:
         typer.echo(json.dumps({title: asdict(one) for title, one in told.items()}, indent=1, ensure_ascii=False))

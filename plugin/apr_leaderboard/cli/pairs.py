@@ -30,13 +30,13 @@ def pairs(
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="A benchmark that must stay unseen; repeat. humaneval and mbpp when not given; none: no one."
+            metavar="NAME[=FILE]",
+            help="A benchmark to keep unseen, and where its data are; repeat. humaneval and mbpp when not given; "
+            "none: no one.",
         ),
     ] = None,
-    data: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="Where an unseen benchmark's data are; repeat.")
-    ] = None,
     most: Annotated[int | None, typer.Option(min=1, help="At most this many pairs a task.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Only this engine.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
     """Put answers that passed beside answers that failed, in the form that the align stage reads.
@@ -46,10 +46,10 @@ def pairs(
     """
     found = recorded(run)
     names = [benchmark] if benchmark else list(dict.fromkeys(one.name for one in found.results.benchmarks))
-    held_out = _held_out(against, data)
+    held_out = _held_out(against)
     told: list[PairsReport] = []
     for name in names:
-        result = pick(found.results, name, model)
+        result = pick(found.results, name, model, engine)
         if result.n_samples < 2:
             raise RequestError(f"{run}: {name} has 1 sample a problem; accepted: --apr-samples 2 or more")
         told.append(make_pairs(judged_answers(found, result), held_out, most=most))
@@ -69,23 +69,17 @@ def pairs(
         raise typer.Exit(1)
 
 
-def _held_out(against: list[str] | None, data: list[str] | None) -> dict[str, str]:
+def _held_out(against: list[str] | None) -> dict[str, str]:
     """Problem texts by benchmark and task. Raises `RequestError`, and what loading a benchmark raises."""
-    given: dict[str, Path] = {}
-    for one in data or ():
-        name, found, file = one.partition("=")
-        if not found or not Path(file).is_file():
-            raise RequestError(
-                f"--data: got {one!r}; accepted: NAME=FILE, such as mbpp=mbpp.jsonl, of an existing file"
-            )
-        given[name] = Path(file)
-    names = [] if against == ["none"] else against or list(_HELD_OUT)
     suites = known_here()[1]
-    return {
-        problem.task_id if problem.task_id.lower().startswith(name) else f"{name} {problem.task_id}": problem.prompt
-        for name in names
-        for problem in problems_of(benchmark_named(name, suites), given.get(name))
-    }
+    texts = {}
+    for one in () if against == ["none"] else against or _HELD_OUT:
+        name, found, file = one.partition("=")
+        if found and not Path(file).is_file():
+            raise RequestError(f"--against: got {one!r}; accepted: a benchmark, or NAME=FILE with an existing file")
+        for problem in problems_of(benchmark_named(name, suites), Path(file) if found else None):
+            texts[f"{name}::{problem.task_id}"] = problem.prompt
+    return texts
 
 
 def _counts(one: PairsReport) -> dict[str, object]:

@@ -14,6 +14,7 @@ from apr_leaderboard.model.results import BenchmarkResult
 from apr_leaderboard.report.evidence import read_lines
 from apr_leaderboard.report.plots import pictures
 from apr_leaderboard.report.plots.pictures import SizedScore
+from apr_leaderboard.report.plots.style import PALETTE
 from apr_leaderboard.report.runs import FoundRuns, RecordedRun, subject_of
 
 if TYPE_CHECKING:
@@ -34,10 +35,13 @@ class Picture:
 
 
 def pictures_of(found: FoundRuns, catalogue: Catalogue | None = None) -> Iterator[Picture]:
-    """Every picture by name, a heat map and a size picture for each benchmark."""
-    series = _samples(found)
+    """Every picture by name, a heat map and a size picture for each benchmark.
+
+    Lines are of the newest runs, as many as there are colours to tell them apart.
+    """
+    series = dict(list(_samples(found).items())[-len(PALETTE) :])
     yield _picture("pass-at-k", series, pictures.draw_pass_at_k, "a run with --apr-samples 2 or more")
-    curves = _losses(found)
+    curves = dict(list(_losses(found).items())[-len(PALETTE) :])
     yield _picture("losses", curves, pictures.draw_losses, "a run of a recipe that trains (losses/*.jsonl)")
     paths = _perplexities(found)
     yield _picture("perplexity", paths, pictures.draw_perplexity, "a recipe with perplexity after two stages")

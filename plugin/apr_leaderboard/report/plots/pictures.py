@@ -24,7 +24,7 @@ __all__ = [
     "draw_throughput",
 ]
 
-_MOST_K = 24
+_MOST_K = 12
 """More than these many k are drawn at steps between, so that a bootstrap for each stays quick."""
 
 
