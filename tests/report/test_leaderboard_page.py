@@ -122,3 +122,26 @@ def test_dark_and_light_differ(page: Path, browser: Browser, tmp_path: Path) -> 
     light = browser.picture(page, tmp_path / "light.png", (600, 400)).read_bytes()
     dark = browser.picture(page, tmp_path / "dark.png", (600, 400), dark=True).read_bytes()
     assert light != dark
+
+
+def test_board_is_printed_where_out_is_a_dash(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Markdown to standard output, with links from the reports' folder, and nothing else."""
+    capsys.readouterr()
+    assert main(["leaderboard", "--reports", str(page.parent), "--out", "-", "--format", "md"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("## ")
+    assert "](a2/verdicts/" in told
+
+
+def test_format_goes_by_the_files_name(page: Path, tmp_path: Path) -> None:
+    """A .csv is CSV; links are relative to where it lies."""
+    out = tmp_path / "elsewhere" / "board.csv"
+    assert main(["leaderboard", "--reports", str(page.parent), "--out", str(out)]) == 0
+    assert out.read_text().startswith("model,recipe,after,")
+    assert "../reports/a2/verdicts/" in out.read_text()
+
+
+def test_place_that_cannot_be_written_is_one_line(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is a file."""
+    assert main(["leaderboard", "--reports", str(page.parent), "--out", str(page / "x.html")]) == 2
+    assert "cannot be written" in capsys.readouterr().err

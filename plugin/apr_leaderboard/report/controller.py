@@ -57,6 +57,7 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Sum up, write the report, and fail a run whose numbers do not count."""
+        self._progress.stop()
         del exitstatus
         if self._log.empty:
             return

@@ -35,6 +35,7 @@ class ProgressLine:
         self._descriptor = os.dup(2)
         self._terminal = os.isatty(self._descriptor)
         self._drawn = 0
+        self._stopped = False
         self._guard = threading.Lock()
         self._standings = standings
         self._stream = stream
@@ -47,7 +48,10 @@ class ProgressLine:
             self._reader.start()
 
     def stop(self) -> None:
-        """End, and leave the line clean."""
+        """End, and leave the line clean; a second time does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
         if self._terminal or self._stream is not None:
             self._reader.stop()
         if self._stream is not None:

@@ -71,7 +71,9 @@ class Tally:
         if cut:
             self.cut_answers += 1
             self.cut_tokens += (answer.n_tokens or 0) * cut / len(answer.text)
-        watch(Progress("generate", self.answered, self.total, "answers", f"{self.n_tokens} tokens"))
+        speed = self.n_tokens / max(time.monotonic() - self.started, 1e-9)
+        note = f"{self.n_tokens} tokens, {speed:.1f} tokens/s"
+        watch(Progress("generate", self.answered, self.total, "answers", note))
 
     def figures(self) -> dict[str, float | int | str | bool]:
         """For the stage record."""
