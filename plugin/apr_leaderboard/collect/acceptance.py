@@ -6,10 +6,10 @@ set-up, where trouble on our side is an error; what it found is told in the call
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -79,7 +79,6 @@ class Acceptance:
         self._settings = settings
         self._workbench = workbench
         self._falsify = falsify
-        self._temporary: TemporaryDirectory[str] | None = None
 
     # -- which items there are ----------------------------------------------------------------------------------------
 
@@ -166,17 +165,14 @@ class Acceptance:
             _tell(result)
         return True
 
-    def pytest_unconfigure(self) -> None:
-        """Throw away what trials wrote for themselves."""
-        if self._temporary is not None:
-            self._temporary.cleanup()
-
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _scratch(self) -> Path:
-        if self._temporary is None:
-            self._temporary = TemporaryDirectory(prefix="apr-acceptance-")
-        return Path(self._temporary.name)
+        """In the run's own folder, which goes when the run ends."""
+        runner = self._workbench().runner
+        folder = runner.store.root / "runs" / runner.run_id / f"trials-{os.getpid()}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def _criterion(self, mark: pytest.Mark | None, where: str) -> Criterion:
         name = mark.args[0] if mark is not None and mark.args else ""

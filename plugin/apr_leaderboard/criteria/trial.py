@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,6 +118,8 @@ class Trial(Lab):
 
     def source(self, name: str | None = None) -> Made:
         """A model as it comes, by name; without one, the model asked. Raises `NotHere` where its bytes are not."""
+        if name is None and self.saboteur is not None and self.saboteur.stands_in:
+            name = "smoke"
         try:
             upstream = self.workbench.sources.model(name or self.asked.model, fetch_unknown=True)
             checkpoint = upstream.ensure(self.workbench.runner)
@@ -163,6 +165,9 @@ class Trial(Lab):
         """What a recipe's stage leaves: the very step of the recipe, so that it is done once for both."""
         step = self.plan(recipe, engine).stage(stage).step
         assert step is not None, f"{stage} is a step"
+        if engine is None and self.saboteur is not None and step.node.op in self.saboteur.ops:
+            node = replace_engine(step.node, self._broken_engine)
+            step = replace(step, engine=self._broken_engine, node=node)
         done = self.workbench.runner.run(step)
         self.note(done)
         record = done.record
@@ -202,12 +207,19 @@ class Trial(Lab):
         self.note(done)
         return list(read_completions(done.entry.file(COMPLETIONS)))
 
-    def score(self, benchmark: str, made: Made, name: str, decoding: Decoding | None = None) -> EvaluationScore:
-        """A benchmark asked of a model and judged in the sandbox; `name` is what the model is called in the report."""
-        engine = self.engine_for(GenerateJob.op)
-        instruct = None if self.profile == "smoke" else self.workbench.sources.entry(self.asked.model).instruct
-        subject = Subject(name, made.upstream, engine, instruct=instruct)
-        evaluation = self.workbench.evaluations.of_subject(benchmark, subject, decoding or Decoding())
+    def score(
+        self, benchmark: str, made: Made, name: str, decoding: Decoding | None = None, *, broken: bool = True
+    ) -> EvaluationScore:
+        """A benchmark asked of a model and judged in the sandbox; `name` is what the model is called in the report.
+
+        A saboteur of generation has its hands in it, unless `broken` is false.
+        """
+        engine = self.engine_for(GenerateJob.op) if broken else self.sound_engine
+        subject = Subject(name, made.upstream, engine)
+        try:
+            evaluation = self.workbench.evaluations.of_subject(benchmark, subject, decoding or Decoding())
+        except SourceUnavailableError as error:
+            raise NotHere(f"needs the data of {benchmark}: {error}") from None
         found = self._own([made], lambda: self.workbench.score(evaluation))
         self.all_cached = self.all_cached and found.cached
         self.commands.append(evaluation.answers.command(self.workbench.store))
@@ -265,6 +277,11 @@ class Trial(Lab):
             place.parent.mkdir(exist_ok=True)
             place.write_text(text, encoding="utf-8")
         return place
+
+
+def replace_engine(node: Node, engine: Engine) -> Node:
+    """The same node, done by another engine."""
+    return Node(node.op, node.params, node.inputs, node.data, engine.identity())
 
 
 def refusal_behind(error: BaseException) -> EngineRefusedError | None:

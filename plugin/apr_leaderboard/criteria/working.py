@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Final
 
 from apr_leaderboard.criteria.trial import Trial
-from apr_leaderboard.engine import MergeJob, PruneJob, QuantizeJob
-from apr_leaderboard.model.stage import MergeParams, PruneParams, QuantizeParams
+from apr_leaderboard.engine import AlignJob, MergeJob, PrepDataJob, PruneJob, QuantizeJob
+from apr_leaderboard.errors import HarnessError
+from apr_leaderboard.model.stage import AlignParams, MergeParams, PrepDataParams, PruneParams, QuantizeParams
 from apr_leaderboard.proof import Refuted
 from apr_leaderboard.proof.lab import Made
 
-__all__ = ["merge", "prune", "quantize", "weights_bytes"]
+__all__ = ["align", "decontaminate", "merge", "prune", "quantize", "weights_bytes"]
+
+
+_CLEAN: Final = 60
+_PLANTED: Final = 6
+
+
+def align(trial: Trial, params: AlignParams, model: str, dataset: str) -> Made:
+    """A model by name, aligned by the engine with a dataset of recipes/data."""
+    data = trial.root / "recipes" / "data" / dataset
+    if not data.is_file():
+        raise HarnessError(f"{data}: no such file")
+    start = trial.imported(trial.source(model))
+    plain = params.model_dump(mode="json", exclude={"dataset"})
+    return trial.make(lambda found: AlignJob(found[0], data, params), plain, [start], data)
+
+
+def decontaminate(trial: Trial) -> tuple[int, int, int]:
+    """HumanEval's problems planted among clean samples: how many the engine drops, were planted, and are there."""
+    source = trial.workbench.sources.dataset("humaneval", trial.root)
+    clean = (trial.root / "recipes" / "data" / "smoke-instruct.jsonl").read_text(encoding="utf-8").splitlines()[:_CLEAN]
+    problems = trial.workbench.evaluations.problems("humaneval")[:_PLANTED]
+    planted = [json.dumps({"instruction": one.prompt, "response": one.canonical or ""}) for one in problems]
+    data = trial.file("planted.jsonl", "\n".join([*clean, *planted]) + "\n")
+    params = PrepDataParams(dataset="planted", steps=("decontaminate",), against=("humaneval",))
+    plain = {**params.model_dump(mode="json", exclude={"dataset", "against"}), "against": source.digest}
+    made = trial.make(lambda _: PrepDataJob(data, (source.path,), params), plain, [], data)
+    figures = {} if made.record is None else made.record.figures
+    return int(figures["n_before"]) - int(figures["n_after"]), len(planted), int(figures["n_before"])
 
 
 def merge(trial: Trial, params: MergeParams, *models: Made, base: Made | None = None) -> Made:

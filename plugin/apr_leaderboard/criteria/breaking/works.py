@@ -2,10 +2,144 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
+from apr_leaderboard.criteria.breaking.tampering import change_weights
 from apr_leaderboard.criteria.saboteur import Saboteur
+from apr_leaderboard.engine import FinetuneJob, GenerateJob, PrepDataJob
+from apr_leaderboard.model.generation import Completion, Prompt
+from apr_leaderboard.model.record import StageRecord
+from apr_leaderboard.pipeline import EvaluationScore
 
 __all__ = ["SABOTEURS"]
 
-SABOTEURS: Final[tuple[Saboteur, ...]] = ()
+
+def _losses(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Any:
+    def leave(job: object, out: Path, record: StageRecord) -> StageRecord:
+        del job
+        file = out / "losses.jsonl"
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        file.write_text("".join(json.dumps(row) + "\n" for row in change(rows)), encoding="utf-8")
+        return record
+
+    return leave
+
+
+def _backwards(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same course the other way round."""
+    turned = rows[::-1]
+    return [{**late, "step": row["step"], "epoch": row["epoch"]} for row, late in zip(rows, turned, strict=True)]
+
+
+def _zero_adapter(job: object, out: Path, record: StageRecord) -> StageRecord:
+    del job
+    change_weights(out / "adapter" / "adapter_model.safetensors", lambda name, values: values * 0)
+    return record
+
+
+def _forgetful(name: str, values: Any) -> Any:
+    return values * (0.5 if "layers" in name else 1)
+
+
+def _forget(job: object, out: Path, record: StageRecord) -> StageRecord:
+    del job
+    assert record.checkpoint is not None
+    change_weights(out / record.checkpoint, _forgetful)
+    return record
+
+
+def _not_quantized(job: FinetuneJob) -> FinetuneJob:
+    return FinetuneJob(job.model, job.data, job.params.model_copy(update={"method": "lora"}))
+
+
+def _same_text(prompt: Prompt, completion: Completion) -> Completion:
+    return completion.model_copy(update={"text": f"as ever: {prompt.task_id}"})
+
+
+def _with_the_seed(prompt: Prompt, completion: Completion) -> Completion:
+    return completion.model_copy(update={"text": f"{completion.text} {prompt.seed}"})
+
+
+def _drop_nothing(job: PrepDataJob) -> PrepDataJob:
+    return PrepDataJob(job.data, job.against, job.params.model_copy(update={"steps": ("audit",)}))
+
+
+def _plant(given: tuple[dict[str, Any], list[str]]) -> tuple[dict[str, Any], list[str]]:
+    files, problems = given
+    planted = [{"instruction": text, "response": ""} for text in problems]
+    return {name: [*rows, *planted] for name, rows in files.items()}, problems
+
+
+def _cut(given: tuple[dict[str, Any], list[str]]) -> tuple[dict[str, Any], list[str]]:
+    files, problems = given
+    cut = {
+        name: [{**row, "response": row["response"][: len(row["response"]) // 3]} for row in rows]
+        for name, rows in files.items()
+    }
+    return cut, problems
+
+
+def _no_idea(prompt: Prompt, completion: Completion) -> Completion:
+    del prompt
+    return completion.model_copy(update={"text": "```python\npass\n```"})
+
+
+def _one_token(job: GenerateJob) -> GenerateJob:
+    """What is thrown away need not be long."""
+    return GenerateJob(job.model, job.prompts, job.params.model_copy(update={"max_tokens": 1}))
+
+
+def _lose_half(scores: tuple[EvaluationScore, EvaluationScore]) -> tuple[EvaluationScore, EvaluationScore]:
+    return _solving(scores[0], 1), _solving(scores[1], 2)
+
+
+def _solving(score: EvaluationScore, every: int) -> EvaluationScore:
+    problems = tuple(
+        one.model_copy(update={"c": one.n if index % every == 0 else 0})
+        for index, one in enumerate(score.result.problems)
+    )
+    return replace(score, result=score.result.model_copy(update={"problems": problems}))
+
+
+SABOTEURS: Final = (
+    Saboteur(
+        "model-knows-nothing",
+        "every answer is `pass`, whichever model is asked",
+        frozenset({"generate"}),
+        _one_token,
+        answer=_no_idea,
+        stands_in=True,
+    ),
+    Saboteur(
+        "int4-knows-nothing",
+        "half precision solves all, four bits solve every second task",
+        frozenset({"generate"}),
+        _one_token,
+        answer=_no_idea,
+        given=_lose_half,
+        stands_in=True,
+    ),
+    Saboteur("merged-model-knows-nothing", "the merged model answers `pass`", frozenset({"generate"}), answer=_no_idea),
+    Saboteur("every-sample-is-the-first", "seeds are ignored", frozenset({"generate"}), answer=_same_text),
+    Saboteur("greedy-is-not", "greedy answers hang on the seed", frozenset({"generate"}), answer=_with_the_seed),
+    Saboteur("a-draft-that-slows", "a draft makes decoding slower", given=lambda speeds: (1.0, 0.9)),
+    Saboteur(
+        "code-comes-first",
+        "every answer is turned round",
+        given=lambda texts: ["\n".join([*text.splitlines()[::-1], "1. a plan"]) for text in texts],
+    ),
+    Saboteur("benchmarks-in-the-training-data", "HumanEval stands in the training data", given=_plant),
+    Saboteur(
+        "decontamination-keeps-everything", "decontamination drops nothing", frozenset({"prep-data"}), _drop_nothing
+    ),
+    Saboteur("answers-are-cut", "every answer is cut to its first third", given=_cut),
+    Saboteur("distil-forgets", "distillation halves every layer", frozenset({"distill"}), leave=_forget),
+    Saboteur("lora-unlearns", "training runs backwards", frozenset({"finetune"}), leave=_losses(_backwards)),
+    Saboteur("lora-leaves-the-base", "the adapter is zero", frozenset({"finetune"}), leave=_zero_adapter),
+    Saboteur("qlora-is-lora", "QLoRA keeps its frozen weights in float32", frozenset({"finetune"}), _not_quantized),
+    Saboteur("dpo-prefers-the-rejected", "DPO goes backwards", frozenset({"align"}), leave=_losses(_backwards)),
+)

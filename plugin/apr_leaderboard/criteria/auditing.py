@@ -1,0 +1,61 @@
+"""Training data looked at by this side: what it shares with the benchmarks, and how good it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from apr_leaderboard.criteria.trial import Trial
+from apr_leaderboard.engine.dataset import Row, near_duplicates, quality_of
+from apr_leaderboard.errors import HarnessError
+
+__all__ = ["contaminated", "problem_texts", "quality_scores", "training_files"]
+
+_WORD: Final = re.compile(r"\w+")
+_RUN: Final = 10
+_THRESHOLD: Final = 0.5
+_RAW: Final = ("smoke-raw.jsonl",)
+"""What prep-data is to clean is not yet training data."""
+
+Rows = list[dict[str, Any]]
+
+
+def training_files(trial: Trial) -> dict[str, Rows]:
+    """Every dataset that the recipes train on, by its file's name."""
+    found = {}
+    for file in sorted((trial.root / "recipes" / "data").glob("*.jsonl")):
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if rows and "response" in rows[0] and file.name not in _RAW:
+            found[file.name] = rows
+    if not found:
+        raise HarnessError(f"{trial.root / 'recipes' / 'data'}: no training data")
+    return found
+
+
+def problem_texts(trial: Trial) -> list[str]:
+    """HumanEval's prompts with their reference solutions."""
+    problems = trial.workbench.evaluations.problems("humaneval")
+    return [problem.canonical or problem.prompt for problem in problems]
+
+
+def contaminated(rows: Rows, problems: list[str]) -> int:
+    """How many samples share half of their runs of ten words, or more, with one problem."""
+    known = [_runs(text) for text in problems]
+    count = 0
+    for row in rows:
+        own = _runs(f"{row['instruction']}\n{row['response']}")
+        count += any(len(own & other) >= _THRESHOLD * len(own) for other in known) if own else 0
+    return count
+
+
+def quality_scores(rows: Rows) -> list[float]:
+    """Each sample's score from 0 to 100; see `apr_leaderboard.engine.dataset.quality` for the formula."""
+    read = [Row(json.dumps(row), row) for row in rows]
+    again = near_duplicates([row.text for row in read])
+    return [quality_of(row, duplicate=index in again).score for index, row in enumerate(read)]
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = _WORD.findall(text.lower())
+    return {tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)}
