@@ -115,7 +115,11 @@ OPTIONS: tuple[Option, ...] = (
         _choice("smoke", "real"),
         default="smoke",
     ),
-    Option("apr-plan", "print each stage, its command, estimated size and cache state; run nothing", default=False),
+    Option(
+        "apr-plan",
+        "print each stage, its command, size, cache state, what the engine refuses; run nothing",
+        default=False,
+    ),
     Option("apr-falsify", "run the saboteurs: each must turn its check red", default=False),
     Option(
         "apr-store",

@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apr_leaderboard.engine.dataset import (
@@ -34,6 +34,7 @@ def test_overlap_of_a_text_within_another_is_one_and_of_a_short_one_not_measured
     assert overlap("one two", known, 3) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abc+"), max_size=9).map(" ".join), max_size=12), st.floats(0.3, 1.0))
 def test_near_duplicates_miss_no_pair_that_comparing_all_finds(texts: list[str], threshold: float) -> None:
     """The look-up by rarest members gives what every pair compared gives."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from refmodels import write_model, write_tokenizer
 from safetensors.numpy import load_file, save_file
@@ -66,6 +66,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(text=st.lists(_PIECES | st.text(max_size=3), max_size=12).map("".join))
 def test_program_tokenizer_is_the_library_s(pair: tuple[Tokenizer, Codec], text: str) -> None:
     """The same ids for every text, and the bytes back."""
