@@ -13,7 +13,7 @@ import signal
 import time
 from pathlib import Path
 
-from apr_leaderboard.engine import Checkpoint, GenerateJob, Job, Progress, Sink, Watch
+from apr_leaderboard.engine import Checkpoint, GenerateJob, Job, PerplexityJob, Progress, Sink, Watch
 from apr_leaderboard.errors import EngineRefusedError
 from apr_leaderboard.model.generation import Completion, FinishReason
 from apr_leaderboard.model.record import CheckpointFormat, EngineIdentity, Finding, StageRecord
@@ -30,7 +30,7 @@ class FakeEngine:
         return EngineIdentity(name=self.name, version="1", build="0")
 
     def capabilities(self) -> frozenset[str]:
-        return frozenset({"make-smoke", "import", "finetune", "generate"})
+        return frozenset({"make-smoke", "import", "finetune", "generate", "perplexity"})
 
     def produces(self, job: Job) -> tuple[str, CheckpointFormat]:
         return "model", "hf"
@@ -42,6 +42,10 @@ class FakeEngine:
         self._note(job.op)
         if ["fail", job.op] in self._orders():
             raise EngineRefusedError(self.name, f"will not {job.op}", command=("fake", job.op), stderr="my own words")
+        if isinstance(job, PerplexityJob):
+            value = 3.0 if (job.model.path / "skill").read_text() == "trained" else 12.0
+            command = self.command(job, out)
+            return StageRecord(op=job.op, engine=self.identity(), command=command, figures={"perplexity": value})
         if job.op == "finetune":
             self._train(out, watch)
         (out / "model").mkdir()

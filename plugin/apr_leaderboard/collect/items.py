@@ -142,7 +142,7 @@ class StageItem(_OutcomeItem):
     def __init__(self, *, stage: PlannedStage, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         assert stage.step is not None
-        self._name, self._step = stage.name.value, stage.step
+        self._name, self._step, self._measure = stage.name.value, stage.step, stage.perplexity
 
     def setup(self) -> None:
         """Ask for the stage's result, and see what the recipe's alerts say of it."""
@@ -162,8 +162,19 @@ class StageItem(_OutcomeItem):
     def _look(self) -> tuple[Done, dict[str, float], list[str]]:
         assert self.plan is not None
         done = self.workbench.runner.run(self._step)
-        outcomes = stage_outcomes(done)
-        return done, outcomes, judge_alerts(self.plan.monitoring.alerts, outcomes, self.plan.engine.name)
+        measured, troubles = self._perplexity()
+        outcomes = {**stage_outcomes(done), **measured}
+        return done, outcomes, [*troubles, *judge_alerts(self.plan.monitoring.alerts, outcomes, self.plan.engine.name)]
+
+    def _perplexity(self) -> tuple[dict[str, float], list[str]]:
+        """The model's, if the recipe asks for it. An engine that fails at it leaves a warning."""
+        if self._measure is None:
+            return {}, []
+        try:
+            figures = self.workbench.runner.run(self._measure).record.figures
+        except EngineError as error:
+            return {}, [f"perplexity not measured: {error}"]
+        return {"perplexity": float(figures["perplexity"])}, []
 
     def _stage_and_command(self) -> tuple[str, str]:
         return self._name, self._step.command(self.workbench.store)

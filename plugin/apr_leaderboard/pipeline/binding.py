@@ -16,6 +16,7 @@ from apr_leaderboard.engine.jobs import (
     ImportJob,
     Job,
     MergeJob,
+    PerplexityJob,
     PrepDataJob,
     PruneJob,
     QuantizeJob,
@@ -35,12 +36,13 @@ from apr_leaderboard.model.stage import (
     PruneParams,
     QuantizeParams,
     StageParams,
+    SubmitParams,
 )
 from apr_leaderboard.pipeline.fetched import Dataset
 from apr_leaderboard.pipeline.steps import EngineStep, Upstream
 from apr_leaderboard.store import Node
 
-__all__ = ["Needs", "bind_stage"]
+__all__ = ["Needs", "bind_stage", "export_step", "perplexity_step"]
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,26 @@ def bind_stage(label: str, params: StageParams, at: Upstream, needs: Needs) -> E
             binding = _Binding(CompileJob.op, lambda models: CompileJob(models[0], params), _plain(params))
         case ExportParams():
             binding = _Binding(ExportJob.op, lambda models: ExportJob(models[0], params.format), _plain(params))
+        case SubmitParams():
+            return export_step(label, at, needs.engine)
         case _:
             raise AssertionError(f"{label} is no stage that one step does")
     return _step(label, needs.engine, at, binding)
+
+
+def export_step(label: str, at: Upstream, engine: Engine) -> EngineStep:
+    """The step that writes a model as SafeTensors, the very one that an export stage is."""
+    params = ExportParams()
+    binding = _Binding(ExportJob.op, lambda models: ExportJob(models[0], params.format), _plain(params))
+    return _step(label, engine, at, binding)
+
+
+def perplexity_step(stage: str, at: EngineStep, text: str, needs: Needs) -> EngineStep:
+    """The step that measures the perplexity of what a stage left. Raises as `bind_stage`."""
+    place, digest = needs.data("perplexity", text)
+    params: dict[str, object] = {"window": PerplexityJob.window, "max_tokens": PerplexityJob.max_tokens}
+    binding = _Binding(PerplexityJob.op, lambda models: PerplexityJob(models[0], place), params, data={"text": digest})
+    return _step(f"perplexity after {stage}", needs.engine, at, binding)
 
 
 def _step(label: str, engine: Engine, at: Upstream, binding: _Binding) -> EngineStep:

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from apr_leaderboard.engine.jobs import PerplexityJob
 from apr_leaderboard.engine.protocol import Engine
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.monitoring import Monitoring
 from apr_leaderboard.model.recipe import ProfileName, Recipe, RecipeProfile
 from apr_leaderboard.model.stage import EvalParams, StageName, StageParams
 from apr_leaderboard.model.yamlfile import Loaded
-from apr_leaderboard.pipeline.binding import Needs, bind_stage
+from apr_leaderboard.pipeline.binding import Needs, bind_stage, perplexity_step
 from apr_leaderboard.pipeline.evaluation import Decoding, Evaluation, EvaluationMaker, Subject
 from apr_leaderboard.pipeline.guard import Guard
 from apr_leaderboard.pipeline.origin import Sources
@@ -24,7 +25,7 @@ __all__ = ["Plan", "PlannedStage", "plan_recipe"]
 
 T = TypeVar("T")
 
-_ASIDE = (StageName.COMPILE, StageName.EXPORT)
+_ASIDE = (StageName.COMPILE, StageName.EXPORT, StageName.SUBMIT)
 """Stages that make something to give away; the recipe goes on from the model they were given."""
 
 _TRAINS = (StageName.DISTILL, StageName.FINETUNE, StageName.ALIGN)
@@ -39,6 +40,8 @@ class PlannedStage:
     params: StageParams
     step: EngineStep | None = None
     evaluations: tuple[Evaluation, ...] = ()
+    perplexity: EngineStep | None = None
+    """What measures the model that the stage left, where the recipe asks for it and the engine can."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class Plan:
     def stage(self, name: StageName) -> PlannedStage:
         """The stage of that name."""
         return next(stage for stage in self.stages if stage.name is name)
+
+    @property
+    def made(self) -> PlannedStage | None:
+        """The last stage that leaves a model: what the recipe makes. None where it makes none."""
+        makers = [one for one in self.stages if one.step and one.name not in (*_ASIDE, StageName.PREP_DATA)]
+        return makers[-1] if makers else None
 
 
 def plan_recipe(
@@ -113,16 +122,27 @@ class _Builder:
                 planned.append(PlannedStage(name, params, evaluations=self._evaluations(params, chain)))
             else:
                 imported = chain[1][1] if len(chain) > 1 and chain[1][0] is StageName.IMPORT else chain[0][1]
-                step = bind_stage(name.value, params, at, self._needs(name, imported, prepared))
+                needs = self._needs(name, imported, prepared)
+                step = bind_stage(name.value, params, at, needs)
                 if name in _TRAINS:
                     step = replace(step, guard=Guard.of(self.loaded.value.monitoring_of(self.profile_name)))
-                planned.append(PlannedStage(name, params, step))
+                planned.append(PlannedStage(name, params, step, perplexity=self._perplexity(name, step, needs)))
                 if name is StageName.PREP_DATA:
                     prepared = step
                 elif name not in _ASIDE:
                     chain.append((name, step))
                     at = step
         return tuple(planned)
+
+    def _perplexity(self, stage: StageName, step: EngineStep, needs: Needs) -> EngineStep | None:
+        """What measures the model a stage leaves; an engine that cannot is not asked."""
+        asked = self.profile.params(StageName.EVAL)
+        if stage in (*_ASIDE, StageName.PREP_DATA) or not isinstance(asked, EvalParams) or asked.perplexity is None:
+            return None
+        if PerplexityJob.op not in self.engine.capabilities():
+            return None
+        needs = replace(needs, dataset=self._needs(StageName.EVAL, step, None).dataset)
+        return perplexity_step(stage.value, step, asked.perplexity, needs)
 
     def _needs(self, stage: StageName, imported: Upstream, prepared: Upstream | None) -> Needs:
         return Needs(

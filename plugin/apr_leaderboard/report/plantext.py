@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from apr_leaderboard.errors import EngineRefusedError
 from apr_leaderboard.pipeline import EngineStep, Evaluation, Plan, Workbench
 
 __all__ = ["plan_lines"]
@@ -30,6 +31,8 @@ def _plan(plan: Plan, workbench: Workbench) -> Iterator[str]:
     for stage in plan.stages:
         if stage.step is not None:
             yield from _step(stage.step, workbench)
+        if stage.perplexity is not None:
+            yield from _step(stage.perplexity, workbench)
         for evaluation in stage.evaluations:
             yield from _evaluation(evaluation, workbench, "  ")
 
@@ -54,7 +57,10 @@ def _step(step: EngineStep, workbench: Workbench) -> Iterator[str]:
     cached = workbench.store.peek(step.node) is not None
     size = _size(step.size_hint(workbench.store), estimated=not cached)
     yield f"  {step.label}: {'cached' if cached else 'to do'}, {size}"
-    yield f"    {step.command(workbench.store)}"
+    try:
+        yield f"    {step.command(workbench.store)}"
+    except EngineRefusedError as error:
+        yield f"    no command: {error}"
     for line in step.refusals(workbench.store):
         yield f"    {line}"
 

@@ -20,6 +20,9 @@ class EvalParams(Params):
     top_k: Annotated[int, Field(ge=0)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     samples: Annotated[int, Field(ge=1)] = 1
+    perplexity: str | None = Field(
+        default=None, description="a text dataset: the model's perplexity on it is measured after every stage"
+    )
     baseline: bool = Field(default=True, description="also evaluate the model as imported, for comparison")
     min_solved: dict[str, Annotated[int, Field(ge=0)]] = Field(
         default_factory=dict, description="benchmark: fewest problems the final model must solve"
