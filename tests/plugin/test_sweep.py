@@ -17,7 +17,7 @@ _CLI = Path(sys.executable).with_name("apr-leaderboard")
 
 
 def _sweep(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
-    fixed = ["--model", "smoke", "--benchmark", "smoke", "--out", "sw", "--pytest-option=--apr-store=store"]
+    fixed = ["smoke", "--model", "smoke", "--out", "sw", "--pytest-option=--apr-store=store"]
     fixed += ["--pytest-option=-p", "--pytest-option=no:cacheprovider", "--json"]
     return subprocess.run(
         [str(_CLI), "sweep", *fixed, *words], cwd=project.path, capture_output=True, text=True, timeout=120, check=False
@@ -70,6 +70,6 @@ def test_sweep_refuses_what_it_cannot_ask(
     words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before anything runs, in one line."""
-    assert main(["sweep", "--model", "m", "--benchmark", "humaneval", "--out", str(tmp_path / "o"), *words]) == 2
+    assert main(["sweep", "humaneval", "--model", "m", "--out", str(tmp_path / "o"), *words]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

@@ -67,9 +67,12 @@ class _Request:
 
 
 def sweep(
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="What to ask, such as humaneval.")],
     model: Annotated[str, typer.Option(help="A catalogue name, a path, or hf://owner/name@revision/file.")],
-    benchmark: Annotated[str, typer.Option(help="Which benchmark to ask.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where each run's report goes.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where reports go; reports/sweep/BENCHMARK when not given."),
+    ] = None,
     prompts: Annotated[str, typer.Option(help="Prompt profiles, commas between.")] = "standard",
     temperatures: Annotated[str, typer.Option(help="Temperatures, commas between; 0 is greedy.")] = "0",
     samples: Annotated[int, typer.Option(min=1, help="Samples a problem where the temperature is above 0.")] = 1,
@@ -85,6 +88,7 @@ def sweep(
     Started again, it goes on where it was: finished points are read from their reports, and within a point the store
     has every answer that was made. Exit code 1: a point failed, its log says why.
     """
+    out = out or Path("reports") / "sweep" / benchmark
     request = _Request(model, benchmark, tuple(engine or ()), tuple(pytest_option or ()), out)
     points = _points(prompts, temperatures, samples)
     failed, rows = [], []
