@@ -69,3 +69,11 @@ def test_interval_for_one_sample_each_is_wilson_else_bootstrap() -> None:
     assert interval_for([(1, 1), (1, 0)], 1).method == "wilson"
     assert interval_for([(2, 1), (2, 0)], 1).method.startswith("bootstrap")
     assert interval_for([(2, 1), (2, 0)], 2).method.startswith("bootstrap")
+
+
+@pytest.mark.parametrize(("counts", "k"), [([(4, 0)] * 12, 1), ([(4, 4)] * 12, 2), ([(2, 1)] * 12, 1), ([(4, 0)], 4)])
+def test_interval_of_problems_that_are_all_alike_has_a_width(counts: list[tuple[int, int]], k: int) -> None:
+    """None of twelve solved is no proof of nothing: resampling would say so, Wilson does not."""
+    interval = interval_for(counts, k)
+    assert interval.high - interval.low > 0.2
+    assert interval.method == "wilson"

@@ -54,9 +54,16 @@ def bootstrap(counts: Sequence[tuple[int, int]], k: int, seed: int, level: float
 
 
 def interval_for(counts: Sequence[tuple[int, int]], k: int, seed: int = 0, level: float = 0.95) -> Interval:
-    """Wilson where every problem has one sample and k is 1, else bootstrap over problems."""
+    """Wilson where every problem has one sample and k is 1, else bootstrap over problems.
+
+    Wilson, too, where every problem has the same estimate (all solved, say, or none), over that share of the problems:
+    resampling what is all alike gives an interval of no width, which no number of problems bears out.
+    """
     if k == 1 and counts and all(n == 1 for n, _ in counts):
         return wilson(sum(c for _, c in counts), len(counts), level)
+    estimates = {pass_at_k(n, c, k) for n, c in counts}
+    if len(estimates) == 1:
+        return wilson(round(estimates.pop() * len(counts)), len(counts), level)
     return bootstrap(counts, k, seed, level)
 
 
