@@ -23,7 +23,7 @@ from apr_leaderboard.engine.reference.ops import (
 )
 from apr_leaderboard.errors import AprLeaderboardError, EngineError, EngineRefusedError, RequestError
 
-__all__ = ["main"]
+__all__ = ["main", "op_parser"]
 
 _PROGRAM = "python -m apr_leaderboard.engine.reference"
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     op = top.parse_args(words[:1]).op
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before an operation imports JAX
     module = load_op(op)
-    args = _op_parser(op, module).parse_args(words[1:])
+    args = op_parser(op, module).parse_args(words[1:])
     reporter = Reporter()
     try:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _op_parser(op: str, module: OpModule) -> argparse.ArgumentParser:
+def op_parser(op: str, module: OpModule) -> argparse.ArgumentParser:
+    """The flags of one operation, `-o` among them."""
     parser = argparse.ArgumentParser(prog=f"{_PROGRAM} {op}", description=(module.__doc__ or "").partition("\n")[0])
     module.add_arguments(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write into")

@@ -92,7 +92,8 @@ def _by_answers(
     for name in names:  # one at a time: a teacher is let go before the next is loaded
         answered += answers_of(load_model(name), instructions, max_tokens, _Telling(report))
     if not answered:
-        raise RequestError(f"no answer of {len(names)} teachers ended: got max_tokens {max_tokens}; accepted: more")
+        whose = "1 teacher" if len(names) == 1 else f"{len(names)} teachers"
+        raise RequestError(f"no answer of {whose} ended: got max_tokens {max_tokens}; accepted: more")
     tokens = tokenize_pairs(answered, trainee.codec, trainee.end_id, settings.max_seq_len)
     config, student = load_hf(trainee.source.folder)
     return answer_training(config, student, tokens, settings), tokens
