@@ -113,10 +113,12 @@ class ReferenceEngine:
                     job, out, f"left {record.checkpoint} ({record.format}), not {self.produces(job)}"
                 )
             # Imported here: it needs the libraries whose absence the constructor tells in a friendlier way.
+            from apr_leaderboard.engine.reference.shown import verify_shown
             from apr_leaderboard.engine.reference.verify import verify_checkpoint
             from apr_leaderboard.engine.reference.verify_training import verify_training
 
             verify_checkpoint(out / record.checkpoint, record.format, self.name, argv)
+            verify_shown(job, out / record.checkpoint, self.name, argv)
             if isinstance(job, FinetuneJob | DistillJob | AlignJob):
                 verify_training(job.model.path, out / record.checkpoint, self.name, argv)
         return record
