@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -139,6 +140,9 @@ def test_format_goes_by_the_files_name(page: Path, tmp_path: Path) -> None:
     assert main(["leaderboard", "--reports", str(page.parent), "--out", str(out)]) == 0
     assert out.read_text().startswith("model,recipe,after,")
     assert "../reports/a2/verdicts/" in out.read_text()
+    assert main(["leaderboard", "--reports", str(page.parent), "--out", str(out.with_suffix(".json"))]) == 0
+    first = json.loads(out.with_suffix(".json").read_text())[0]
+    assert (first["engine"], first["judged"], first["published_percent"]) == ("reference", 164, 70.7)
 
 
 def test_place_that_cannot_be_written_is_one_line(page: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import typer
 from apr_leaderboard.bench import Benchmark, load_suites
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.catalogue import Catalogue, load_catalogue
-from apr_leaderboard.report import board_of, csv_of, find_runs, markdown_of, page_of
+from apr_leaderboard.report import board_of, csv_of, find_runs, json_of, markdown_of, page_of
 from apr_leaderboard.source import default_catalogue
 
 __all__ = ["ReportsOption", "known_here", "leaderboard"]
@@ -36,9 +36,10 @@ class _Format(StrEnum):
     HTML = "html"
     MD = "md"
     CSV = "csv"
+    JSON = "json"
 
 
-_SUFFIXES = {".html": _Format.HTML, ".htm": _Format.HTML, ".md": _Format.MD, ".csv": _Format.CSV}
+_SUFFIXES = {".html": _Format.HTML, ".htm": _Format.HTML, ".md": _Format.MD, ".csv": _Format.CSV, ".json": _Format.JSON}
 
 
 def leaderboard(
@@ -56,7 +57,7 @@ def leaderboard(
 ) -> None:
     """Models by benchmarks, with intervals, what was published, and a link from every figure to its evidence.
 
-    html is one file that loads nothing from elsewhere; md and csv hold the same figures. Links are relative to the
+    html is one file that loads nothing from elsewhere; md, csv and json hold the same figures. Links are relative to the
     file, so the folder can be published as it is.
     """
     found = find_runs(reports)
@@ -65,10 +66,8 @@ def leaderboard(
     printed = str(target) == "-"
     folder = reports if printed else target.parent
     board = board_of(found, *known_here())
-    if chosen is _Format.HTML:
-        text = page_of(board, folder, title)
-    else:
-        text = (markdown_of if chosen is _Format.MD else csv_of)(board, folder)
+    write = {_Format.MD: markdown_of, _Format.CSV: csv_of, _Format.JSON: json_of}
+    text = page_of(board, folder, title) if chosen is _Format.HTML else write[chosen](board, folder)
     if printed:
         typer.echo(text, nl=False)
         return

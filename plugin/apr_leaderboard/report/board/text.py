@@ -1,16 +1,17 @@
-"""The leaderboard as Markdown and as CSV."""
+"""The leaderboard as Markdown, as CSV and as JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from pathlib import Path
 
 from apr_leaderboard.report.board.page import evidence_link
 from apr_leaderboard.report.board.table import Board, Cell, Column, Row
 
-__all__ = ["csv_of", "markdown_of"]
+__all__ = ["csv_of", "json_of", "markdown_of"]
 
 _FIELDS = (
     "model", "recipe", "after", "profile", "decoding", "benchmark", "engine", "pass_at_1", "low", "high", "level",
@@ -43,6 +44,13 @@ def csv_of(board: Board, folder: Path) -> str:
     for row, column, cell in _cells(board):
         writer.writerow(_record(row, column, cell, folder))
     return out.getvalue()
+
+
+def json_of(board: Board, folder: Path) -> str:
+    """The same as JSON: an object a measurement, null for what was not measured or published."""
+    records = [_record(row, column, cell, folder) for row, column, cell in _cells(board)]
+    whole = [{field: record.get(field) for field in _FIELDS} for record in records]
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
 def _cells(board: Board) -> list[tuple[Row, Column, Cell]]:
