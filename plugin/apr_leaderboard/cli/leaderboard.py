@@ -57,8 +57,8 @@ def leaderboard(
 ) -> None:
     """Models by benchmarks, with intervals, what was published, and a link from every figure to its evidence.
 
-    html is one file that loads nothing from elsewhere; md, csv and json hold the same figures. Links are relative to the
-    file, so the folder can be published as it is.
+    html is one file that loads nothing from elsewhere; md, csv and json hold the same figures. Links are relative to
+    the file, so the folder can be published as it is.
     """
     found = find_runs(reports)
     chosen = kind or (_SUFFIXES.get(out.suffix.lower()) if out else None) or _Format.HTML
