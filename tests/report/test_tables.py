@@ -15,7 +15,8 @@ from recorded import Recorder, verdicts_of
 from apr_leaderboard.bench import benchmark_named
 from apr_leaderboard.cli import main
 from apr_leaderboard.cli.benchdata import problems_of
-from apr_leaderboard.report.analysis import JudgedAnswer, make_pairs, oracle_of
+from apr_leaderboard.cli.failures import recorded
+from apr_leaderboard.report.analysis import JudgedAnswer, judged_answers, make_pairs, oracle_of
 
 
 def _told(words: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> Any:
@@ -174,6 +175,19 @@ def test_pairs_command_writes_what_the_align_stage_reads(
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert {frozenset(row) for row in rows} == {frozenset({"task_id", "prompt", "chosen", "rejected"})}
     assert rows[0]["prompt"] == "Solve problem 0."
+
+
+def test_fence_that_a_stop_string_cut_off_is_closed_again(recorder: Recorder) -> None:
+    """What was put into the model's mouth and what ended it are part of the answer one learns from."""
+    folder = recorder.run("a", recorder.evaluation([["passed"]], answers=[["def f(): pass"]]))
+    [file] = (folder / "samples").iterdir()
+    line = json.loads(gzip.decompress(file.read_bytes()))
+    for stop, end in ((["\n```"], "\n```"), (["\nprint("], "")):
+        line["prompt"] |= {"prefill": "```python\n", "stop": stop}
+        file.write_bytes(gzip.compress(json.dumps(line).encode() + b"\n"))
+        run = recorded(folder)
+        [found] = judged_answers(run, run.results.benchmarks[0])
+        assert found.answer == f"```python\ndef f(): pass{end}"
 
 
 def test_pairs_of_one_sample_a_problem_are_refused(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,15 @@ from apr_leaderboard.report.runs import RecordedRun
 
 __all__ = ["JudgedAnswer", "judged_answers"]
 
+_FENCE = "```"
+
 
 @dataclass(frozen=True)
 class JudgedAnswer:
     """One sample: what was asked (empty where a file of completions does not say), what came back, what became of it.
 
-    `answer` is the whole of what the model said, the beginning that was put into its mouth included.
+    `answer` is the whole of what the model said, the beginning that was put into its mouth included, and the closing
+    fence that a stop string cut off.
     """
 
     task_id: str
@@ -58,7 +61,7 @@ def judged_answers(run: RecordedRun, result: BenchmarkResult, *, texts: bool = T
             task_id=line["task_id"],
             sample=line["sample"],
             prompt=_question(prompt),
-            answer=str(prompt.get("prefill") or "") + answer,
+            answer=_closed(str(prompt.get("prefill") or "") + answer, prompt.get("stop") or ()),
             verdict=line["verdict"],
             how=line["how"],
             error=str(found.get(_key(line), {}).get("error", "")),
@@ -67,6 +70,12 @@ def judged_answers(run: RecordedRun, result: BenchmarkResult, *, texts: bool = T
 
 def _key(line: dict[str, Any]) -> tuple[str, int]:
     return line["task_id"], line["sample"]
+
+
+def _closed(answer: str, stop: Sequence[str]) -> str:
+    """The answer with its last fence closed, where a stop string is what ended it there."""
+    cut = any(_FENCE in one for one in stop) and answer.count(_FENCE) % 2
+    return f"{answer.rstrip()}\n{_FENCE}" if cut else answer
 
 
 def _question(prompt: dict[str, Any]) -> str:
