@@ -12,11 +12,16 @@ import pytest
 from apr_leaderboard.bench.contamination import contamination_of
 from apr_leaderboard.bench.formats.humaneval import complete_instruction
 from apr_leaderboard.engine.reference.smoke_corpus import documents
-from apr_leaderboard.engine.reference.smoke_problems import instruct_rows, main, problems
+from apr_leaderboard.engine.reference.smoke_problems import instruct_rows, main, preference_rows, problems
 from apr_leaderboard.engine.reference.smoke_tasks import FAMILIES, HELD_OUT, family_named
 
 _RECIPES = Path(__file__).parents[2] / "recipes"
-_FILES = ("suites/smoke.jsonl", "data/smoke-instruct.jsonl", "data/smoke-heldout.txt")
+_FILES = (
+    "suites/smoke.jsonl",
+    "data/smoke-instruct.jsonl",
+    "data/smoke-preferences.jsonl",
+    "data/smoke-heldout.txt",
+)
 
 
 def _passes(problem: Mapping[str, str], body: str) -> bool:
@@ -98,6 +103,21 @@ def test_pairs_and_corpus_hold_no_problem() -> None:
         signature = row["prompt"].splitlines()[0]
         whole = f"{signature}\n{row['canonical_solution']}"
         assert not any(whole in text for text in (*pairs, *corpus)), row["task_id"]
+
+
+def test_preferences_show_one_right_and_one_wrong_answer() -> None:
+    """Both are functions of the name asked for; the worked example or another call tells them apart; no problem."""
+    solutions = {row["prompt"].splitlines()[0] + row["canonical_solution"].strip() for row in problems()}
+    for row in preference_rows():
+        lines = row["prompt"].splitlines()
+        at = next(i for i, line in enumerate(lines) if ">>>" in line)
+        scope: dict[str, object] = {}
+        exec(row["chosen"].removeprefix("```python\n").removesuffix("```"), scope)
+        assert eval(lines[at].split(">>> ")[1], scope) == ast.literal_eval(lines[at + 1].strip())
+        chosen, rejected = (row[key].splitlines()[1:3] for key in ("chosen", "rejected"))
+        assert chosen[0] == rejected[0]
+        assert chosen[1] != rejected[1]
+        assert not {head + body.strip() for head, body in (chosen, rejected)} & solutions
 
 
 def test_pairs_fit_their_size() -> None:
