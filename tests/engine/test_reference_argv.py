@@ -12,6 +12,7 @@ from apr_leaderboard.engine.jobs import (
     BenchJob,
     CheckJob,
     Checkpoint,
+    CompileJob,
     DistillJob,
     ExportJob,
     FinetuneJob,
@@ -22,6 +23,7 @@ from apr_leaderboard.engine.jobs import (
     MakeSmokeJob,
     MergeJob,
     PerplexityJob,
+    PrepDataJob,
     PruneJob,
     QuantizeJob,
 )
@@ -30,10 +32,12 @@ from apr_leaderboard.engine.reference.ops import OPS, load_op
 from apr_leaderboard.model.generation import DecodeParams
 from apr_leaderboard.model.stage import (
     AlignParams,
+    CompileParams,
     DistillParams,
     FinetuneParams,
     ImportParams,
     MergeParams,
+    PrepDataParams,
     PruneParams,
     QuantizeParams,
 )
@@ -55,6 +59,8 @@ JOBS: list[Job] = [
     InspectJob(MODEL),
     BenchJob(MODEL),
     ExportJob(MODEL, "gguf"),
+    PrepDataJob(Path("d.jsonl"), (Path("b.jsonl"),), PrepDataParams(dataset="d")),
+    CompileJob(MODEL, CompileParams()),
     FinetuneJob(MODEL, Path("d.jsonl"), FinetuneParams(dataset="d", method="full", response_only=False)),
     DistillJob(MODEL, (MODEL, MODEL), Path("d.jsonl"), _ENSEMBLE),
     DistillJob(MODEL, (MODEL,), Path("d.jsonl"), DistillParams(mode="text", teacher="t", dataset="d", max_tokens=9)),
