@@ -15,7 +15,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from apr_leaderboard.model.recipe import Recipe, load_recipe
-from apr_leaderboard.model.stage import StageName
 from apr_leaderboard.model.yamlfile import load_model
 
 __all__ = ["Playbook", "PlaybookStage", "load_playbook", "playbook_of"]
@@ -29,12 +28,13 @@ _HEAD: Final = """\
 _REPORTS: Final = "{{params.reports}}"
 _OPTIONS: Final = "--apr-engine {{params.engine}} --apr-profile {{params.profile}} --apr-store {{params.store}}"
 _VALIDATED: Final = f"{_REPORTS}/plan.txt"
-_PHASES: Final[dict[StageName, Phase]] = {
-    StageName.IMPORT: "import",
-    StageName.PREP_DATA: "data",
-    StageName.COMPILE: "publish",
-    StageName.EXPORT: "publish",
-    StageName.EVAL: "evaluate",
+_PHASES: Final[dict[str, Phase]] = {
+    "import": "import",
+    "prep-data": "data",
+    "compile": "publish",
+    "export": "publish",
+    "submit": "publish",
+    "eval": "evaluate",
 }
 """Every other stage is of the phase that changes weights."""
 
@@ -108,7 +108,7 @@ def playbook_of(recipes: Iterable[Recipe]) -> Playbook:
             mark = f"{recipe.marks[0]} and stage_{stage.value.replace('-', '_')}"
             stages[name] = PlaybookStage(
                 description=f"{recipe.title}: {stage.value}",
-                phase=_PHASES.get(stage, "optimise"),
+                phase=_PHASES.get(stage.value, "optimise"),
                 cmd=f'pytest -m "{mark}" {_OPTIONS} --apr-report "{out}"',
                 deps=(Place(path=f"recipes/{recipe.name}.yaml"), Place(path=left)),
                 outs=(Place(path=out),),
