@@ -94,12 +94,15 @@ def _reproduce(campaign: Campaign, out: Path) -> list[Reproducer]:
         return tried.get(key) or campaign.seen[key]
 
     tried: dict[tuple[str, Picks], Seen] = {}
-    found = []
-    for number, group in enumerate(groups, 1):
-        operation = by_name[group.operation]
-        typer.echo(f"\rshrinking {number} of {len(groups)}: {group.signature[:90]}", err=True)
-        smallest = shrunk(operation, group, attempt)
-        found.append(write_reproducer(out, operation, smallest, campaign.binary, campaign.identity))
+    found: list[Reproducer] = []
+    try:
+        for number, group in enumerate(groups, 1):
+            operation = by_name[group.operation]
+            typer.echo(f"shrinking {number} of {len(groups)}: {group.signature[:90]}", err=True)
+            smallest = shrunk(operation, group, attempt)
+            found.append(write_reproducer(out, operation, smallest, campaign.binary, campaign.identity))
+    except KeyboardInterrupt:
+        typer.echo(f"{len(groups) - len(found)} kinds are not shrunk; the same command goes on", err=True)
     return found
 
 

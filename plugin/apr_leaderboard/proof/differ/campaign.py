@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -127,7 +131,7 @@ class Campaign:
             return 0
         header, *rest = journal.read_text(encoding="utf-8").split("\n")
         if header != self._header():
-            raise RequestError(f"{folder}: got the folder of another run ({header[:120]}); allowed: a new or empty one")
+            raise RequestError(f"{folder}: got the journal of another run, {header[:200]}; allowed: a new or empty folder")
         for line in rest:
             with suppress(ValueError):  # the last line of a run that was ended may be torn
                 raw = json.loads(line)
@@ -156,13 +160,29 @@ class Campaign:
 
     def _header(self) -> str:
         known = {"version": self.identity.version, "build": self.identity.build}
-        return json.dumps({"engine": "apr", **known, "cases": self.cases, "seed": self.seed})
+        return json.dumps({"engine": "apr", **known, "cases": self.cases, "seed": self.seed, "code": _own_digest()})
+
+
+@cache
+def _own_digest() -> str:
+    """Of this package: other axes or claims give the same cases another meaning."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for file in sorted(here.rglob("*.py")):
+        digest.update(f"{file.relative_to(here)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _through(binary: Path, cases: Iterable[tuple[str, Picks]], jobs: int, deadline: float) -> Iterator[Seen]:
     """Cases as they are done, until the deadline; processes that were started end with the last of them."""
     queue = iter(cases)
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("forkserver"))
+    if jobs == 1:
+        for name, picks in queue:
+            if time.monotonic() >= deadline:
+                return
+            yield _try_named(binary, name, picks)
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("forkserver"), initializer=_leave_interrupts)
     waiting: set[Future[Seen]] = set()
     try:
         while True:
@@ -173,8 +193,15 @@ def _through(binary: Path, cases: Iterable[tuple[str, Picks]], jobs: int, deadli
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield future.result()
+    except BrokenProcessPool:
+        raise HarnessError("a process that tried cases was ended; the same command goes on where it was") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of the terminal; the one that was started by hand deals with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _try_named(binary: Path, name: str, picks: Picks) -> Seen:

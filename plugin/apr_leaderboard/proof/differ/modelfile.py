@@ -24,6 +24,10 @@ _APR_DTYPES = {
 _GGUF_DTYPES = {0: "F32", 1: "F16", 2: "Q4_0", 8: "Q8_0", 12: "Q4_K", 14: "Q6_K", 28: "F64", 30: "BF16"}
 _GGUF_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _FLOATS = {"F32": ("f", 4), "F16": ("e", 2), "F64": ("d", 8)}
+_TORN = (
+    struct.error, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
+)  # fmt: skip
+"""What reading a header that is no header may come to."""
 _BLOCKS = {"Q4_0": (32, 18), "Q8_0": (32, 34), "Q4_K": (256, 144), "Q6_K": (256, 210)}
 
 
@@ -70,7 +74,7 @@ def read_model(path: Path) -> ModelFile:
         if data[:4] == b"GGUF":
             return _Gguf(data).read()
         return _read_safetensors(data)
-    except (struct.error, ValueError, KeyError, IndexError, MemoryError) as error:
+    except _TORN as error:
         raise UnreadableError(f"{path.name}: {error!r}"[:160]) from None
 
 

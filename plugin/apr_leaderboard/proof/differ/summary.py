@@ -16,7 +16,7 @@ OUTCOMES = ("agree", "differ", "refused", "crashed")
 
 def summary_rows(campaign: Campaign) -> list[tuple[str, ...]]:
     """A heading, a row for each operation, and the sums: cases tried and what they came to, as text."""
-    rows = [("operation", "cases", *OUTCOMES, "grid")]
+    rows: list[tuple[str, ...]] = [("operation", "cases", *OUTCOMES, "grid")]
     totals: Counter[str] = Counter()
     for operation in campaign.operations:
         counts = Counter(seen.outcome for (name, _), seen in campaign.seen.items() if name == operation.name)

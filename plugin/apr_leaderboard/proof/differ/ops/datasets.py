@@ -15,12 +15,13 @@ from apr_leaderboard.proof.differ.operation import Axis, Operation, Trial
 __all__ = ["DATASETS"]
 
 _WORDS: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight")
+_STRANGERS: Final = ("ash", "oak", "elm", "fir")
 _GATE: Final = 0.01
 """`decontaminate` declines to pass a set with more than this share of contaminated rows, in its own words."""
 
 
-def _rows(draw: random.Random, count: int, length: int, n_words: int) -> list[str]:
-    return [" ".join(draw.choice(_WORDS[:n_words]) for _ in range(length)) for _ in range(count)]
+def _rows(draw: random.Random, count: int, length: int, words: Sequence[str]) -> list[str]:
+    return [" ".join(draw.choice(words) for _ in range(length)) for _ in range(count)]
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -29,9 +30,10 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _decontaminate(values: Mapping[str, Any], folder: Path) -> Trial:
     draw = random.Random(values["seed"])
-    known = _rows(draw, 2, values["length"], values["words"])
-    rows = _rows(draw, values["rows"], values["length"], values["words"])
-    if values["planted"]:
+    rows = _rows(draw, values["rows"], values["length"], _WORDS[: values["words"]])
+    strangers = values["planted"] == "nothing in common"
+    known = _rows(draw, 2, values["length"], _STRANGERS if strangers else _WORDS[: values["words"]])
+    if values["planted"] and not strangers:
         rows[-1] = known[0].upper() if values["planted"] == "in capitals" else known[0]
     _write(folder / "rows.jsonl", [{"text": row} for row in rows])
     _write(folder / "known.jsonl", [{"prompt": text} for text in known])
@@ -42,10 +44,11 @@ def _decontaminate(values: Mapping[str, Any], folder: Path) -> Trial:
         grams = set(ngrams(row, n))
         flagged += bool(grams) and len(grams & seen) / len(grams) > threshold
     argv = ("data", "decontaminate", "rows.jsonl", "--reference", "known.jsonl", "--ngram", str(n))
+    told = ", no word in common" if strangers else ""
     passes = flagged / len(rows) <= _GATE
     claims = (
-        ends(1, "done" if passes else "refused", "the gate"),
-        says("rows flagged", "1.stdout", ["contaminated_count"], flagged),
+        ends(1, "done" if passes else "refused", f"the gate{told}"),
+        says(f"rows flagged{told}", "1.stdout", ["contaminated_count"], flagged),
         says("rows counted", "1.stdout", ["total_samples"], len(rows)),
     )
     return Trial(((*argv, "--threshold", str(threshold), "--json"),), claims)
@@ -54,7 +57,7 @@ def _decontaminate(values: Mapping[str, Any], folder: Path) -> Trial:
 def _dedup(values: Mapping[str, Any], folder: Path) -> Trial:
     draw = random.Random(values["seed"])
     rows: list[dict[str, Any]] = [{"text": text, "label": draw.randrange(2)} for text in
-                                  _rows(draw, values["rows"], values["length"], values["words"])]  # fmt: skip
+                                  _rows(draw, values["rows"], values["length"], _WORDS[: values["words"]])]  # fmt: skip
     if values["reordered"]:  # the same object, its keys written in another order
         rows.append(dict(reversed(rows[0].items())))
     _write(folder / "rows.jsonl", rows)
@@ -107,7 +110,7 @@ DATASETS: Final = (
         "a row is flagged where the share of its n-grams of words that the references hold is above the threshold",
         (_SEED, Axis("rows", (1, 2, 4)), Axis("length", (3, 4, 6, 12)), Axis("words", (8, 2, 4)),
          Axis("ngram", (2, 1, 3, 5)), Axis("threshold", (0.5, 0.25, 1.0)),
-         Axis("planted", ("", "as it is", "in capitals"))),
+         Axis("planted", ("", "nothing in common", "as it is", "in capitals"))),
         _decontaminate,
     ),
     Operation(
