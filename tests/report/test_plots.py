@@ -70,6 +70,7 @@ def test_pictures_say_what_the_data_say(reports: Path) -> None:
     text = {file.stem: file.read_text() for file in (reports / "plots").iterdir()}
     assert "50.0" in text["throughput"]
     assert "11.4" in text["perplexity"]
+    assert "11.1" in text["perplexity"]
     assert "recipe-a-finetune-reference (greedy)" in text["losses"]
     assert "HumanEval/19" in text["problems-humaneval"]
 

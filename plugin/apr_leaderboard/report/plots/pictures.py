@@ -73,7 +73,7 @@ def draw_perplexity(paths: Mapping[str, Sequence[tuple[str, float]]]) -> Figure:
         for place, (name, path) in enumerate(paths.items()):
             _line(axes, place, name, [stage for stage, _ in path], [value for _, value in path])
             for stage, value in path:
-                axes.annotate(f"{value:.3g}", (stage, value), (0, 7), textcoords="offset points", ha="center")
+                axes.annotate(f"{value:#.3g}", (stage, value), (0, 7), textcoords="offset points", ha="center")
         axes.margins(x=0.1, y=0.2)
         axes.legend(loc="best")
     return figure
@@ -125,7 +125,8 @@ def draw_problems(runs: Mapping[str, Mapping[str, float]]) -> Figure:
     place = {task: number for number, task in enumerate(solved)}
     tasks = sorted(solved, key=lambda task: (solved[task], place[task]))
     cells = [[run.get(task, float("nan")) for task in tasks] for run in runs.values()]
-    width = min(16.0, max(7.0, 3.0 + 0.06 * len(tasks)))
+    # Names stand at the left at about 0.085 inches a letter; what is left is the tasks'.
+    width = min(20.0, 1.2 + 0.085 * max(map(len, runs)) + max(4.0, 0.06 * len(tasks)))
     with drawing("Problems over runs", "", "", (width, 1.9 + 0.35 * len(runs))) as (figure, axes):
         image = axes.imshow(cells, aspect="auto", interpolation="nearest", cmap="cividis", vmin=0, vmax=1)
         axes.set_yticks(range(len(runs)), list(runs))
