@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,19 @@ def pytest_apr_engine_names() -> list[str]:
 
         def pytest_apr_engine_names():
             return ["mine"]
+    """
+    raise AssertionError("a specification is never called")
+
+
+def pytest_apr_suite_folders() -> Sequence[Path]:
+    """Name folders called `suites` with benchmarks (NAME.yaml) beside the project's own recipes/suites.
+
+    Where a name is in several, the project's own comes first.
+
+    Example, in a plugin::
+
+        def pytest_apr_suite_folders():
+            return [Path(__file__).parent / "suites"]
     """
     raise AssertionError("a specification is never called")
 

@@ -26,6 +26,7 @@ from apr_leaderboard.collect import (
     is_suite,
     preload,
     register_marks,
+    suite_folders,
 )
 from apr_leaderboard.criteria import judge_gate
 from apr_leaderboard.engine import Engine, engine_names, make_engine
@@ -241,6 +242,7 @@ def _workbench(config: pytest.Config) -> Workbench:
             settings=options.settings,
             make_engine=lambda name: _engine(config, name),
             remote=_remote(config),
+            suite_folders=suite_folders(config),
         )
     return config.stash[_WORKBENCH]
 

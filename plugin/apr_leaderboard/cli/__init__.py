@@ -14,10 +14,11 @@ from typing import Annotated
 
 import typer
 
-from apr_leaderboard.cli import models, store
+from apr_leaderboard.cli import allure, models, store
 from apr_leaderboard.cli.compare import compare
 from apr_leaderboard.cli.contracts import contracts
 from apr_leaderboard.cli.differ import differ
+from apr_leaderboard.cli.doctor import doctor
 from apr_leaderboard.cli.explain import explain
 from apr_leaderboard.cli.failures import failures
 from apr_leaderboard.cli.history import history
@@ -27,6 +28,7 @@ from apr_leaderboard.cli.pairs import pairs
 from apr_leaderboard.cli.plots import plots
 from apr_leaderboard.cli.prompts import prompts
 from apr_leaderboard.cli.sweep import sweep
+from apr_leaderboard.cli.submit import submit
 from apr_leaderboard.errors import AprLeaderboardError, RequestError
 
 __all__ = ["app", "main"]
@@ -35,11 +37,13 @@ __all__ = ["app", "main"]
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(name="apr-leaderboard", add_completion=False, pretty_exceptions_enable=False)
-for _name, _sub in (("models", models.app), ("store", store.app)):
+for _name, _sub in (("allure", allure.app), ("models", models.app), ("store", store.app)):
     app.add_typer(_sub, name=_name)
 app.command()(compare)
 app.command()(contracts)
+app.command()(submit)
 app.command()(differ)
+app.command()(doctor)
 app.command()(explain)
 app.command()(prompts)
 app.command()(leaderboard)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from apr_leaderboard.collect.items import EvaluationItem, ProblemItem, StageItem, Thresholds
+from apr_leaderboard.collect.submitting import SubmitItem
 from apr_leaderboard.model.recipe import load_recipe
-from apr_leaderboard.model.stage import EvalParams
+from apr_leaderboard.model.stage import EvalParams, SubmitParams
 from apr_leaderboard.pipeline import Plan, PlannedStage, Workbench
 
 __all__ = ["RecipeFile", "is_recipe"]
@@ -43,7 +44,8 @@ class RecipeFile(pytest.File):
         common: dict[str, Any] = {"workbench": self.workbench, "marks": marks}
         name = _tagged(stage.name.value, tag)
         if stage.step is not None:
-            yield StageItem.from_parent(self, name=name, plan=plan, stage=stage, **common)
+            kind = SubmitItem if isinstance(stage.params, SubmitParams) else StageItem
+            yield kind.from_parent(self, name=name, plan=plan, stage=stage, **common)
             return
         assert isinstance(stage.params, EvalParams)
         yield EvalProblems.from_parent(self, name=stage.name.value, stage=stage, tag=tag, common=common)

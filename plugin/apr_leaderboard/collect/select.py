@@ -19,7 +19,7 @@ from apr_leaderboard.model.recipe import load_recipe, order_warnings, recipe_mar
 from apr_leaderboard.model.stage import StageName
 from apr_leaderboard.pipeline import Settings, Workbench, mark_of
 
-__all__ = ["built_in_named", "choose_arguments", "preload", "register_marks"]
+__all__ = ["built_in_named", "choose_arguments", "preload", "register_marks", "suite_folders"]
 
 _WORD = re.compile(r"[A-Za-z_][\w.]*")
 _STAGE_MARKS = {f"stage_{stage.value.replace('-', '_')}": stage for stage in StageName}
@@ -128,9 +128,18 @@ def _built_in() -> list[str]:
     return [benchmark.name for benchmark in BUILT_IN]
 
 
+def suite_folders(config: pytest.Config) -> tuple[Path, ...]:
+    """Where benchmarks are defined: the project's folder, then those that plugins name. Raises `RequestError`."""
+    offered = [Path(folder) for folders in config.hook.pytest_apr_suite_folders() for folder in folders]
+    for folder in offered:
+        if folder.name != "suites" or not folder.is_dir():
+            raise RequestError(f"pytest_apr_suite_folders: got {folder}; accepted: a folder that is called 'suites'")
+    return (config.rootpath / "recipes" / "suites", *offered)
+
+
 def _suite_files(config: pytest.Config) -> list[Path]:
-    folder = config.rootpath / "recipes" / "suites"
-    return sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    found = [file for folder in suite_folders(config) if folder.is_dir() for file in sorted(folder.glob("*.yaml"))]
+    return list({file.stem: file for file in reversed(found)}.values())[::-1]
 
 
 def _recipe_files(config: pytest.Config) -> list[Path]:

@@ -24,6 +24,7 @@ from apr_leaderboard.model.stage import (
     QuantizeParams,
     StageName,
     StageParams,
+    SubmitParams,
 )
 from apr_leaderboard.model.yamlfile import Loaded, load_model
 
@@ -83,6 +84,7 @@ class RecipeProfile(_Frozen):
     compile: CompileParams = CompileParams()
     export: ExportParams = ExportParams()
     eval: EvalParams | None = None
+    submit: SubmitParams | None = None
     monitoring: Monitoring | None = Field(default=None, description="in place of the recipe's own, in this profile")
 
     def params(self, stage: StageName) -> StageParams | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apr_leaderboard.pipeline.binding import export_step
 from apr_leaderboard.pipeline.evaluation import Decoding, Evaluation
 from apr_leaderboard.pipeline.guard import Guard, judge_alerts
 from apr_leaderboard.pipeline.marks import mark_of
@@ -11,7 +12,7 @@ from apr_leaderboard.pipeline.progress import Post, ProgressReader
 from apr_leaderboard.pipeline.score import summarize
 from apr_leaderboard.pipeline.scoring import Judged
 from apr_leaderboard.pipeline.settings import Settings
-from apr_leaderboard.pipeline.steps import Done, EngineStep
+from apr_leaderboard.pipeline.steps import Done, EngineStep, checkpoint_of
 from apr_leaderboard.pipeline.workbench import EvaluationScore, Workbench, scores_digest
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "ProgressReader",
     "Settings",
     "Workbench",
+    "checkpoint_of",
     "evaluation_outcomes",
+    "export_step",
     "judge_alerts",
     "mark_of",
     "scores_digest",

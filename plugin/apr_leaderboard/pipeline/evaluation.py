@@ -129,12 +129,15 @@ class EvaluationMaker:
     sources: Sources
     data: Path | None = None
     limit: int | None = None
+    suite_folders: tuple[Path, ...] = ()
     _loaded: dict[str, tuple[tuple[Problem, ...], str]] = field(default_factory=dict)
 
     @cached_property
     def suites(self) -> tuple[Benchmark, ...]:
-        """The benchmarks that recipes/suites/*.yaml define."""
-        return load_suites(self.root / "recipes" / "suites")
+        """The benchmarks that recipes/suites/*.yaml define, and those of other folders whose names are not taken."""
+        folders = (self.root / "recipes" / "suites", *self.suite_folders)
+        found = [suite for folder in dict.fromkeys(folders) for suite in load_suites(folder)]
+        return tuple({suite.name: suite for suite in reversed(found)}.values())[::-1]
 
     @cached_property
     def collections(self) -> dict[str, Collection]:

@@ -66,12 +66,14 @@ class Workbench:
         settings: Settings,
         make_engine: Callable[[str], Engine],
         remote: Remote | None = None,
+        suite_folders: tuple[Path, ...] = (),
     ) -> None:
         self.root = root
         self.settings = settings
         self.notices: list[str] = []
         self._asked: dict[str, tuple[Evaluation, ...]] = {}
         self._run_folder = run_folder
+        self._suite_folders = suite_folders
         self._make_engine = make_engine
         self._made: dict[str, Engine] = {}
         self._plans: dict[tuple[Path, str], Plan] = {}
@@ -108,7 +110,10 @@ class Workbench:
     @cached_property
     def evaluations(self) -> EvaluationMaker:
         """Benchmarks by name."""
-        return EvaluationMaker(self.root, self.sources, data=self.settings.data, limit=self.settings.limit)
+        settings = self.settings
+        return EvaluationMaker(
+            self.root, self.sources, data=settings.data, limit=settings.limit, suite_folders=self._suite_folders
+        )
 
     @cached_property
     def level(self) -> Level:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apr_leaderboard.model.stage.artefact import CompileParams, ExportParams
+from apr_leaderboard.model.stage.artefact import CompileParams, ExportParams, SubmitParams
 from apr_leaderboard.model.stage.evaluation import EvalParams
 from apr_leaderboard.model.stage.intake import PREPARED, ImportParams, PrepDataParams
 from apr_leaderboard.model.stage.names import StageName
@@ -24,6 +24,7 @@ __all__ = [
     "QuantizeParams",
     "StageName",
     "StageParams",
+    "SubmitParams",
 ]
 
 StageParams = (
@@ -38,4 +39,5 @@ StageParams = (
     | PrepDataParams
     | PruneParams
     | QuantizeParams
+    | SubmitParams
 )

@@ -1,4 +1,4 @@
-"""Stages that make something to give away: a program, an open checkpoint."""
+"""Stages that make something to give away: a program, an open checkpoint, a submission."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from apr_leaderboard.model.stage.base import Params
 
-__all__ = ["CompileParams", "ExportParams"]
+__all__ = ["CompileParams", "ExportParams", "SubmitParams"]
 
 
 class CompileParams(Params):
@@ -26,3 +26,10 @@ class ExportParams(Params):
     """Write the model in an open layout. Later stages go on from the model as it was before."""
 
     format: Literal["hf", "gguf"] = Field(default="hf", description="hf: SafeTensors with configuration and tokenizer")
+
+
+class SubmitParams(Params):
+    """Write the folder that a submission to the hub would hold; uploading it is a command of its own, `submit`."""
+
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = Field(description="owner/name on the hub")
+    licence: str | None = Field(default=None, description="the model's; its base model's when not given")

@@ -21,6 +21,7 @@ class StageName(StrEnum):
     COMPILE = "compile"
     EXPORT = "export"
     EVAL = "eval"
+    SUBMIT = "submit"
 
     @property
     def key(self) -> str:

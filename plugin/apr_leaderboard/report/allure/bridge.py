@@ -75,7 +75,7 @@ class AllureBridge:
             return
         payload = payload_left(item) or {}
         detail = detail_of(item)
-        story = criterion_story(item, payload, result.status) or story_of(payload, detail.headline)
+        story = criterion_story(item, payload, result.status, detail.subject) or story_of(payload, detail.headline)
         if story is not None:
             amend(result, story)
         elif item.get_closest_marker("contracts"):
