@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_interrupted_run_keeps_what_it_found(
         if told == 8:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("apr_leaderboard.cli.differ._tell", interrupt)
+    monkeypatch.setattr(sys.modules["apr_leaderboard.cli.differ"], "_tell", interrupt)
     assert _differ(defective, tmp_path / "out", "--cases", "50") == 1
     shown = capsys.readouterr().out
     assert "not all cases were tried" in shown
