@@ -127,13 +127,6 @@ def perplexity_step(stage: str, at: EngineStep, text: str, needs: Needs) -> Engi
     return _step(f"perplexity after {stage}", needs.engine, at, binding)
 
 
-def export_step(label: str, at: Upstream, engine: Engine) -> EngineStep:
-    """The step that writes a model as SafeTensors, the very one that an export stage is."""
-    params = ExportParams()
-    binding = _Binding(ExportJob.op, lambda models: ExportJob(models[0], params.format), _plain(params))
-    return _step(label, engine, at, binding)
-
-
 def _step(label: str, engine: Engine, at: Upstream, binding: _Binding) -> EngineStep:
     inputs = {"model": at.key, **{name: model.key for name, model in binding.beside}}
     node = Node(binding.op, binding.params, inputs, binding.data, engine.identity())

@@ -40,7 +40,6 @@ __all__ = [
     "payload_left",
     "payload_of",
     "plan_lines",
-    "python_version",
     "published_for",
     "python_version",
     "read_baseline",
