@@ -11,7 +11,7 @@ from apr_leaderboard.model.stage import StageName
 from apr_leaderboard.pipeline import Decoding, EvaluationScore
 from apr_leaderboard.proof import NotHere, Refuted
 
-__all__ = ["merged_and_specialists", "need_complete", "paired", "published_of"]
+__all__ = ["merged_and_specialists", "need_complete", "paired", "published_of", "smoke_score"]
 
 _MERGE: Final = "recipe-j-merge-specialists"
 _SPECIALISTS: Final = ("smoke-specialist-a", "smoke-specialist-b")
@@ -43,11 +43,21 @@ def published_of(trial: Trial, benchmark: str) -> float:
     return found[0] / 100
 
 
+def smoke_score(trial: Trial, model: str, *, by_reference: bool = False) -> EvaluationScore:
+    """The smoke suite asked of a model the suite makes itself, by the engine or by the reference."""
+    if trial.profile != "smoke":
+        raise NotHere("needs both engines' answers of a real model to all of HumanEval: hours without a GPU")
+    made = trial.source(model)
+    if by_reference:
+        return trial.score("smoke", made, f"{model} by reference", _SMOKE, engine=trial.workbench.engine("reference"))
+    return trial.score("smoke", trial.imported(made), model, _SMOKE)
+
+
 def merged_and_specialists(trial: Trial) -> tuple[EvaluationScore, dict[str, EvaluationScore]]:
     """The smoke suite asked of recipe J's merged model, and of what it merges."""
     merged = trial.stage(_MERGE, StageName.MERGE)
     specialists = {
-        name: trial.score("smoke", trial.imported(trial.source(name)), name, _SMOKE, broken=False)
+        name: trial.score("smoke", trial.imported(trial.source(name)), name, _SMOKE, engine=trial.sound_engine)
         for name in _SPECIALISTS
     }
     return trial.score("smoke", merged, "merged", _SMOKE), specialists

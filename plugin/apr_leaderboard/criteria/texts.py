@@ -19,6 +19,7 @@ from apr_leaderboard.proof.weights import read_tensors
 
 __all__ = [
     "HELD_OUT",
+    "greedy_of_the_oracle",
     "held_out_text",
     "oracle_logits",
     "oracle_perplexity",
@@ -72,6 +73,24 @@ def oracle_logits(made: Made, tokens: list[int]) -> Floats:
     assert made.checkpoint is not None
     config = json.loads((made.checkpoint.path / "config.json").read_text(encoding="utf-8"))
     return decoder.forward(config, read_tensors(made.checkpoint), tokens)
+
+
+def greedy_of_the_oracle(made: Made, text: str, n_tokens: int) -> tuple[str, list[str]]:
+    """What float64 says greedily after a text, and its five likeliest first tokens. Ends at the end of a turn."""
+    from tokenizers import Tokenizer
+
+    assert made.checkpoint is not None
+    config = json.loads((made.checkpoint.path / "config.json").read_text(encoding="utf-8"))
+    tensors, tokens = read_tensors(made.checkpoint), token_ids(made, text)
+    tokenizer, said, best = Tokenizer.from_file(str(made.checkpoint.path / "tokenizer.json")), [], []
+    for _ in range(n_tokens):
+        logits = decoder.forward(config, tensors, [*tokens, *said])[-1]
+        best = best or [tokenizer.decode([int(token)]) for token in np.argsort(-logits)[:5]]
+        token = int(logits.argmax())
+        if token == config.get("eos_token_id"):
+            break
+        said.append(token)
+    return str(tokenizer.decode(said)), best
 
 
 def token_ids(made: Made, text: str) -> list[int]:

@@ -208,14 +208,13 @@ class Trial(Lab):
         return list(read_completions(done.entry.file(COMPLETIONS)))
 
     def score(
-        self, benchmark: str, made: Made, name: str, decoding: Decoding | None = None, *, broken: bool = True
+        self, benchmark: str, made: Made, name: str, decoding: Decoding | None = None, *, engine: Engine | None = None
     ) -> EvaluationScore:
         """A benchmark asked of a model and judged in the sandbox; `name` is what the model is called in the report.
 
-        A saboteur of generation has its hands in it, unless `broken` is false.
+        A saboteur of generation has its hands in it, unless an `engine` is named.
         """
-        engine = self.engine_for(GenerateJob.op) if broken else self.sound_engine
-        subject = Subject(name, made.upstream, engine)
+        subject = Subject(name, made.upstream, engine or self.engine_for(GenerateJob.op))
         try:
             evaluation = self.workbench.evaluations.of_subject(benchmark, subject, decoding or Decoding())
         except SourceUnavailableError as error:

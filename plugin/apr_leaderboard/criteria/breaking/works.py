@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from apr_leaderboard.criteria.breaking.tampering import change_weights
 from apr_leaderboard.criteria.saboteur import Saboteur
+from apr_leaderboard.criteria.stages import Pass
 from apr_leaderboard.engine import FinetuneJob, GenerateJob, PrepDataJob
 from apr_leaderboard.model.generation import Completion, Prompt
 from apr_leaderboard.model.record import StageRecord
@@ -105,7 +106,23 @@ def _solving(score: EvaluationScore, every: int) -> EvaluationScore:
     return replace(score, result=score.result.model_copy(update={"problems": problems}))
 
 
+def _without_rope(given: Pass) -> Pass:
+    """Queries and keys as they were before they were turned, and logits that are not those of the model."""
+    turned = ("q_post_rope", "k_post_rope", "lm_head")
+    return Pass(
+        given.tokens,
+        {name: values[::, ::-1] if name.endswith(turned) else values for name, values in given.results.items()},
+    )
+
+
 SABOTEURS: Final = (
+    Saboteur("pass-has-another-rope", "RoPE turns the wrong way, and logits come out of it", given=_without_rope),
+    Saboteur(
+        "greedy-says-something-else",
+        "greedy decoding takes another token",
+        frozenset({"generate"}),
+        answer=lambda prompt, completion: completion.model_copy(update={"text": completion.text[::-1] + "x"}),
+    ),
     Saboteur(
         "model-knows-nothing",
         "every answer is `pass`, whichever model is asked",
