@@ -2,7 +2,7 @@
 
 Its model is a folder with one file, `skill`: "untrained" answers nothing right, "trained" answers with the reference
 solutions. What it should do wrong is read from the file `orders` in the project: `fail finetune`, `die generate 3`,
-`losses 2 12.3`, ...
+`losses 2 12.3`, `kill during 2`, ...
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class FakeEngine:
     def __init__(self, project: Path, name: str = "fake") -> None:
         self.name = name
         self._project = project
+        self._started = 0
 
     def identity(self) -> EngineIdentity:
         return EngineIdentity(name=self.name, version="1", build="0")
@@ -46,21 +47,31 @@ class FakeEngine:
             value = 3.0 if (job.model.path / "skill").read_text() == "trained" else 12.0
             command = self.command(job, out)
             return StageRecord(op=job.op, engine=self.identity(), command=command, figures={"perplexity": value})
+        self._started += 1
+        self._die_if("before")
         if job.op == "finetune":
             self._train(out, watch)
         (out / "model").mkdir()
-        skill = "trained" if job.op == "finetune" else "untrained"
-        (out / "model" / "skill").write_text(skill)
-        odd = Finding(code="odd", message="did it oddly", command=f"fake {job.op}")
+        self._die_if("during")
+        (out / "model" / "skill").write_text("trained" if job.op == "finetune" else _skill_of(job))
+        self._die_if("after")
+        undone = ["other", job.op] in self._orders()
+        odd = Finding(code="odd", message="did it oddly", command=f"fake {job.op}", undone=undone)
         return StageRecord(
             op=job.op,
             engine=self.identity(),
             command=self.command(job, out),
             checkpoint="model",
             format="hf",
-            findings=(odd,) if job.op == "import" else (),
+            findings=(odd,) if job.op == "import" or undone else (),
             seconds=os.getpid() % 7,  # varies, and must not show in any digest
         )
+
+    def _die_if(self, moment: str) -> None:
+        """`kill during 2`: at that moment of the second job this process starts."""
+        for words in self._orders():
+            if words == ["kill", moment, str(self._started)]:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def _train(self, out: Path, watch: Watch) -> None:
         """`losses 2 12.3`: a step for each, told as it is done and recorded."""
@@ -102,3 +113,9 @@ class FakeEngine:
     def _note(self, line: str) -> None:
         with (self._project / "calls").open("a") as out:
             out.write(line + "\n")
+
+
+def _skill_of(job: Job) -> str:
+    """What the model the job works on can do; nothing where there is none."""
+    models = getattr(job, "models", None) or [getattr(job, "model", None) or getattr(job, "source", None)]
+    return "untrained" if models[0] is None else (models[0].path / "skill").read_text()
