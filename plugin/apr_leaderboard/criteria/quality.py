@@ -13,10 +13,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import Command, run_command
 from apr_leaderboard.errors import HarnessError
+from apr_leaderboard.proof import NotHere
 
-__all__ = ["copyleft", "findings_of", "needed_packages", "repeated_code", "sources_digest"]
+__all__ = ["copyleft", "findings_of", "needed_packages", "quality_counts", "repeated_code", "sources_digest"]
 
 _STRONG: Final = re.compile(r"\bA?GPL|GNU (?:Affero )?General Public", re.IGNORECASE)
 _WEAK: Final = re.compile(r"\bLGPL|Lesser General Public", re.IGNORECASE)
@@ -123,3 +125,33 @@ def _licence(distribution: importlib.metadata.Distribution) -> str:
     words = [text if isinstance(text, str) else " ".join(text) for text in said]
     classifiers = [line.rpartition("::")[2].strip() for line in meta.get_all("Classifier") or () if "License" in line]
     return "; ".join(dict.fromkeys(filter(None, [*words, *classifiers])))
+
+
+def quality_counts(trial: Trial) -> dict[str, int]:
+    """How much each part of the gate finds, by its name; once for the same sources."""
+    root = trial.root
+    if not (root / "pyproject.toml").is_file() or not (root / "plugin").is_dir():
+        raise NotHere("asks the project's own checkout, and this is none")
+    data = {"sources": sources_digest(root, "plugin/**/*.py", "acceptance/*.py", "conftest.py", "pyproject.toml")}
+    counts: dict[str, int] = trial.remember("quality", data, lambda: _count(root))
+    return counts
+
+
+def _count(root: Path) -> dict[str, int]:
+    lint = findings_of(root, "ruff", "check", "plugin", "acceptance", "conftest.py", "--output-format", "concise")
+    layout = findings_of(root, "ruff", "format", "--check", "plugin", "acceptance", "conftest.py")
+    types = findings_of(root, "mypy")
+    licences = needed_packages("apr-leaderboard", ("reference", "proof"))
+    return {
+        "findings of ruff": _lines(lint, r"^\S+:\d+:\d+:"),
+        "files out of ruff's layout": _lines(layout, r"^Would reformat"),
+        "errors of mypy --strict": _lines(types, r": error:"),
+        "dependencies under copyleft": len(copyleft(licences)),
+        "stretches of repeated code": len(repeated_code(sorted((root / "plugin").rglob("*.py")))),
+    }
+
+
+def _lines(told: tuple[int, str], pattern: str) -> int:
+    """How many lines tell of a finding; a tool that ended badly without one counts for one."""
+    code, said = told
+    return max(len(re.findall(pattern, said, re.MULTILINE)), 1 if code else 0)

@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import Final
 
 from apr_leaderboard.criteria.trial import Trial
-from apr_leaderboard.engine import AlignJob, MergeJob, PrepDataJob, PruneJob, QuantizeJob
+from apr_leaderboard.engine import AlignJob, CompileJob, MergeJob, PrepDataJob, PruneJob, QuantizeJob
 from apr_leaderboard.errors import HarnessError
-from apr_leaderboard.model.stage import AlignParams, MergeParams, PrepDataParams, PruneParams, QuantizeParams
+from apr_leaderboard.model.stage import (
+    AlignParams,
+    CompileParams,
+    MergeParams,
+    PrepDataParams,
+    PruneParams,
+    QuantizeParams,
+)
 from apr_leaderboard.proof import Refuted
 from apr_leaderboard.proof.lab import Made
 
-__all__ = ["align", "decontaminate", "merge", "prune", "quantize", "weights_bytes"]
+__all__ = ["align", "compiled", "decontaminate", "merge", "prune", "quantize", "weights_bytes"]
 
 
 _CLEAN: Final = 60
@@ -28,6 +35,12 @@ def align(trial: Trial, params: AlignParams, model: str, dataset: str) -> Made:
     start = trial.imported(trial.source(model))
     plain = params.model_dump(mode="json", exclude={"dataset"})
     return trial.make(lambda found: AlignJob(found[0], data, params), plain, [start], data)
+
+
+def compiled(trial: Trial, model: Made) -> Made:
+    """A model as one program."""
+    params = CompileParams()
+    return trial.make(lambda found: CompileJob(found[0], params), params, [model])
 
 
 def decontaminate(trial: Trial) -> tuple[int, int, int]:

@@ -1,0 +1,51 @@
+"""The tools that the mission names: does the engine know them, and is each of its defects reproducible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from apr_leaderboard.criteria.trial import Trial
+from apr_leaderboard.engine import Command, run_command
+from apr_leaderboard.errors import FileFormatError
+from apr_leaderboard.model.criterion import load_defects
+
+__all__ = ["MISSION", "reproducible", "subcommands"]
+
+MISSION: Final = (
+    "import", "check", "inspect", "run", "chat", "eval", "bench", "finetune", "distill", "merge", "prune", "quantize",
+    "compile", "export", "publish", "compare-hf", "qa", "tune", "data",
+)  # fmt: skip
+"""The subcommands that the mission's page says were verified."""
+
+_JOBS: Final = {"run": "generate", "chat": "generate", "eval": "perplexity", "data": "prep-data"}
+_NO_JOB: Final = ("publish", "compare-hf", "qa", "tune")
+"""Tools of the program that stand for no job of an engine: publishing is the suite's, comparing is AC-014's, and a
+checklist and a tuner are the program's own."""
+_SECONDS: Final = 60.0
+
+
+def subcommands(trial: Trial) -> dict[str, bool]:
+    """Each subcommand: whether the program answers its --help; of an engine that is no program, whether it has the job."""
+    program = getattr(trial.sound_engine, "binary", None)
+    if not isinstance(program, Path):
+        able = trial.sound_engine.capabilities()
+        return {name: _JOBS.get(name, name) in able for name in MISSION if name not in _NO_JOB}
+    return {name: _answers(trial, program, name) for name in MISSION}
+
+
+def reproducible(trial: Trial) -> tuple[int, int]:
+    """How many known defects have a command, and how many there are."""
+    file = trial.root / "acceptance" / "known_defects.yaml"
+    try:
+        defects = load_defects(file).value.defects
+    except FileFormatError:
+        return 0, 1
+    return sum(bool(one.command.strip()) for one in defects), len(defects)
+
+
+def _answers(trial: Trial, program: Path, name: str) -> bool:
+    argv = (str(program), name, "--help")
+    finished = run_command(Command(argv, timeout=_SECONDS, name=program.name))
+    trial.commands.append(" ".join(argv))
+    return finished.ok and "Usage:" in finished.stdout_tail
