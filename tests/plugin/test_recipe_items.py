@@ -62,6 +62,18 @@ def test_failed_stage_fails_and_later_ones_are_not_reached(project: Project, wor
     assert project.calls.count("finetune") == 1
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stage_that_did_another_thing_fails_and_later_ones_go_on(project: Project, workers: int) -> None:
+    """What was written is no checkpoint of the stage asked for, and yet what the next stages get; also when cached."""
+    project.order("other finetune")
+    for _ in range(2):
+        result = project.run("-m", "recipe_x", "--apr-report=out", workers=workers)
+        assert result.ret == 1
+        result.stdout.fnmatch_lines(["*not what was asked for:*", "*odd: did it oddly*", "*1 failed, 18 passed*"])
+        outcomes = {s["stage"]: s["outcome"] for s in _results(project)["stages"]}
+        assert outcomes == {"import": "passed", "finetune": "failed", "eval": "passed"}
+
+
 def test_failed_stage_is_tried_again_by_the_next_run(project: Project) -> None:
     """A failure is remembered for its run alone."""
     project.order("fail finetune")

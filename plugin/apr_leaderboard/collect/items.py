@@ -143,14 +143,17 @@ class StageItem(_OutcomeItem):
         super().__init__(**kwargs)
         assert stage.step is not None
         self._name, self._step, self._measure = stage.name.value, stage.step, stage.perplexity
+        self._undone: list[str] = []
 
     def setup(self) -> None:
         """Ask for the stage's result, and see what the recipe's alerts say of it."""
         found = self._attempt(self._look)
         if found is not None:
             done, outcomes, warnings = found
+            self._undone = [f"{one.code}: {one.message}" for one in done.record.findings if one.undone]
             self._tell(
-                StageOutcome.PASSED,
+                StageOutcome.FAILED if self._undone else StageOutcome.PASSED,
+                "; ".join(self._undone),
                 seconds=done.seconds,
                 cached=done.cached,
                 digest=done.entry.digest,
@@ -158,6 +161,12 @@ class StageItem(_OutcomeItem):
                 findings=done.record.findings,
                 warnings=(*done.warnings, *warnings),
             )
+
+    def runtest(self) -> None:
+        """Fail also if the engine did something, but not what was asked. Later stages get what it wrote."""
+        super().runtest()
+        if self._undone:
+            raise Failure("\n".join(["not what was asked for:", *self._undone]))
 
     def _look(self) -> tuple[Done, dict[str, float], list[str]]:
         assert self.plan is not None

@@ -35,6 +35,9 @@ class Finding(_Frozen):
     code: str = Field(description="short and stable, such as 'tokenizer-dropped'")
     message: str
     command: str = ""
+    undone: bool = Field(
+        default=False, description="the output shows that what was asked for was not done: the stage fails by it"
+    )
 
 
 class StageRecord(_Frozen):

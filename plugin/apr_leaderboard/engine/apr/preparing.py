@@ -31,8 +31,9 @@ class _Report:
     figures: Figures = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def find(self, code: str, message: str) -> None:
-        self.findings.append(Finding(code=code, message=message, command=shell_line(self.command)))
+    def find(self, code: str, message: str, *, undone: bool = False) -> None:
+        command = shell_line(self.command)
+        self.findings.append(Finding(code=code, message=message, command=command, undone=undone))
 
     def wrong(self, problem: str) -> EngineOutputError:
         return EngineOutputError("apr", problem, command=self.command)
@@ -147,6 +148,7 @@ def _quality(job: PrepDataJob, rows: Sequence[Row], report: _Report) -> None:
             "quality-not-of-code",
             f"{poor} of the {len(rows)} rows left score below {job.params.min_quality:g}, {broken} hold no valid"
             " Python: words are looked at, as in prose",
+            undone=poor > 0,
         )
 
 

@@ -1,7 +1,8 @@
 """What `apr merge`, `prune` and `quantize` left is opened and measured here, against what was asked.
 
 No output, tensors missing, or values that are not finite are an `EngineOutputError`. What is there but not as asked is
-a finding, with the figure that shows it.
+a finding, with the figure that shows it; where it shows that another thing was done, the stage fails by it, and the
+next one still gets what was written.
 """
 
 from __future__ import annotations
@@ -26,6 +27,18 @@ SurgeryJob = MergeJob | PruneJob | QuantizeJob
 _SHAPE_KEYS = ("num_layers", "num_heads", "num_kv_heads", "hidden_size", "vocab_size")
 _MOVED = 1e-6
 _SPARSITY_SLACK = 0.01
+_UNDONE = frozenset(
+    {
+        "density-not-honoured",
+        "layers-not-renumbered",
+        "method-is-magnitude",
+        "not-smaller",
+        "shapes-kept",
+        "signs-not-by-mass",
+        "sparsity-off-target",
+    }
+)
+"""Findings by which the output is not what was asked for: another method, another share, no smaller file."""
 
 
 @dataclass
@@ -35,7 +48,8 @@ class _Report:
     findings: list[Finding] = field(default_factory=list)
 
     def find(self, code: str, message: str) -> None:
-        self.findings.append(Finding(code=code, message=message, command=self.command))
+        undone = code in _UNDONE
+        self.findings.append(Finding(code=code, message=message, command=self.command, undone=undone))
 
 
 def verify_surgery(job: SurgeryJob, path: Path, argv: Sequence[str]) -> tuple[Figures, list[Finding]]:
