@@ -1,4 +1,4 @@
-"""Tiled matrix product: the index logic exhausted over small shapes, and over all sizes where a solver can."""
+"""Tiled matrix product: the index logic exhausted over small shapes and over all sizes, and the kernel on a device."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from apr_leaderboard.proof.check import expect, proved
-from apr_leaderboard.proof.kernels import gemm
+from apr_leaderboard.proof.check import expect, proved, tested
+from apr_leaderboard.proof.kernels import gemm, wgsl
+from apr_leaderboard.proof.sampling import for_all, strategies
 from apr_leaderboard.proof.solver import prove, z3
 
 __all__ = ["CHECKS"]
@@ -77,6 +78,26 @@ def nothing_is_read_outside(loads: Callable[[int, int, int], list[int]]) -> str:
     return "sizes to 32, tiles to 8"
 
 
+def device_agrees(multiply: Callable[[Any, Any], Any]) -> str:
+    """The WGSL kernel, on an adapter: shapes up to 40 drawn, against the product in float64.
+
+    The bound is that of a float32 sum of K products, K eps sum |a b| (Higham 2002, section 3.1), with room for fused
+    and reordered ones.
+    """
+
+    def agrees(m: int, n: int, k: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((m, k), (k, n)))
+        exact = a.astype(np.float64) @ b.astype(np.float64)
+        bound = 2 * (k + 1) * np.finfo(np.float32).eps * (np.abs(a).astype(np.float64) @ np.abs(b)) + 1e-30
+        worst = np.abs(multiply(a, b) - exact) / bound
+        expect(worst.max() <= 1, f"M = {m}, N = {n}, K = {k}, seed {seed}: {worst.max():.3g} times the bound")
+
+    size = strategies.integers(1, 40)
+    drawn = for_all(agrees, size, size, size, strategies.integers(0, 999), examples=60)
+    return f"{drawn}, on {wgsl.adapter_name()}"
+
+
 def _edge_dropped(a: Ints, b: Ints, tile: int) -> Ints:
     whole = a.shape[1] - a.shape[1] % tile
     return gemm.multiply(a[:, :whole], b[:whole], tile) if whole else np.zeros((a.shape[0], b.shape[1]), np.int64)
@@ -84,6 +105,10 @@ def _edge_dropped(a: Ints, b: Ints, tile: int) -> Ints:
 
 def _skipped(n_tiles: int) -> Iterable[gemm.Phase]:
     return (phase for phase in gemm.schedule(n_tiles) if phase.computing != 3)
+
+
+def _partial_tile_dropped(a: Any, b: Any) -> Any:
+    return wgsl.multiply(a, b, wgsl.GEMM.replace("(shape.k + TILE - 1u) / TILE", "shape.k / TILE"))
 
 
 CHECKS: Final = (
@@ -95,5 +120,6 @@ CHECKS: Final = (
     proved(
         "FALSIFY-WGSL-GEMM-004", nothing_is_read_outside, gemm.loads, lambda size, at, tile: [*range(at, at + tile)]
     ),
+    tested("FALSIFY-WGSL-GEMM-005", device_agrees, wgsl.multiply, _partial_tile_dropped),
     proved("FALSIFY-WGSL-GEMM-006", every_tile_is_computed_once, gemm.schedule, _skipped),
 )
