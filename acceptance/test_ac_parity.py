@@ -9,8 +9,8 @@ from apr_leaderboard.criteria import Trial
 from apr_leaderboard.criteria.scoring import paired, smoke_score
 from apr_leaderboard.criteria.stages import CLASSES, PROMPT, gaps, own_gaps, pass_of_the_engine, pass_of_the_oracle
 from apr_leaderboard.criteria.texts import greedy_of_the_oracle, token_ids
-from apr_leaderboard.model.generation import DecodeParams, Prompt
-from apr_leaderboard.proof import Refuted
+from apr_leaderboard.model.generation import Completion, DecodeParams, Prompt
+from apr_leaderboard.proof import NotHere, Refuted
 
 _TOLERANCE = 0.05
 _OWN = 1e-3
@@ -42,20 +42,29 @@ def test_logits_are_those_of_float64(trial: Trial) -> None:
 
 @pytest.mark.criterion("AC-014")
 @pytest.mark.falsified_by("greedy-says-something-else")
+def test_texts_are_cut_into_as_many_tokens_as_by_the_tokenizers_library(trial: Trial) -> None:
+    """The first operation of all. Raw texts, no template."""
+    source = trial.source()
+    for text, answer in zip(_TEXTS, continued(trial), strict=True):
+        wanted = len(token_ids(source, text))
+        if answer.n_prompt_tokens is None:
+            raise NotHere(f"the engine {trial.asked.engine} does not say how many tokens a prompt has")
+        trial.measure(f"tokens of {text!r}", answer.n_prompt_tokens, str(wanted), answer.n_prompt_tokens == wanted)
+
+
+@pytest.mark.criterion("AC-014")
+@pytest.mark.falsified_by("greedy-says-something-else")
 def test_greedy_answers_are_those_of_float64(trial: Trial) -> None:
     """Raw texts continued greedily, without a template."""
     source = trial.source()
-    prompts = [Prompt(task_id=f"greedy/{index}", raw=text) for index, text in enumerate(_TEXTS)]
-    answers = trial.ask(trial.model(), prompts, DecodeParams(max_tokens=8))
+    answers = continued(trial)
     same = 0
     for text, answer in zip(_TEXTS, answers, strict=True):
         wanted, best = greedy_of_the_oracle(source, text, 8)
         if answer.text.strip() == wanted.strip():
             same += 1
         else:
-            trial.tell(
-                f"first that diverges: {text!r}", f"{answer.text!r} where float64 has {wanted!r}; its top 5: {best}"
-            )
+            trial.tell(f"first that diverges: {text!r}", f"{answer.text!r}; float64: {wanted!r}, its top 5: {best}")
             break
     trial.measure("share of the texts continued as float64 does", same / len(_TEXTS), "1", same == len(_TEXTS))
 
@@ -84,3 +93,9 @@ def test_every_kernel_of_class_e_is_what_its_paper_says(trial: Trial) -> None:
         worst = max(own, key=lambda gap: gap.largest)
         name = f"{kind}: largest gap of {len(own)} ({worst.operation})"
         trial.measure(name, worst.largest, f"below {_OWN}", worst.largest < _OWN)
+
+
+def continued(trial: Trial) -> list[Completion]:
+    """The texts, each gone on with for eight tokens."""
+    prompts = [Prompt(task_id=f"greedy/{index}", raw=text) for index, text in enumerate(_TEXTS)]
+    return trial.ask(trial.model(), prompts, DecodeParams(max_tokens=8))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from apr_leaderboard.criteria.trial import Trial
+from apr_leaderboard.engine import BenchJob
 from apr_leaderboard.proof import NotHere
 
 __all__ = ["has_gpu", "need_wgpu", "vulkan_adapters"]
@@ -31,3 +32,8 @@ def need_wgpu(trial: Trial) -> None:
     trial.tell("vendor's driver program", shutil.which("nvidia-smi") or "none")
     if not found:
         raise NotHere("needs a GPU or a software Vulkan adapter: no Vulkan driver is installed here")
+    made = trial.make(lambda models: BenchJob(models[0]), {}, [trial.model()])
+    backend = str((made.record.figures if made.record else {}).get("backend", "an unknown backend"))
+    trial.tell("backend that was used", backend)
+    if "wgpu" not in backend.lower():
+        raise NotHere(f"needs an engine that runs on wgpu: {trial.asked.engine} ran on {backend}")

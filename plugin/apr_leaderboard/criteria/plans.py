@@ -15,7 +15,8 @@ __all__ = ["reasons_first", "structured_answers"]
 _FENCE: Final = re.compile(r"^\s*```", re.MULTILINE)
 _CODE: Final = re.compile(r"^(?:    |\t)*(?:def |class |import |from \w+ import |return\b)", re.MULTILINE)
 _REASON: Final = re.compile(
-    r"^\s*(?:\d+[.)]\s|[-*]\s|#+\s|(?:first|then|next|finally|input|output|plan|step|sequence|branch|loop|if|for each)\b)",
+    r"^\s*(?:\d+[.)]\s|[-*]\s|#+\s"
+    r"|(?:first|then|next|finally|input|output|plan|step|sequence|branch|loop|if|for each)\b)",
     re.MULTILINE | re.IGNORECASE,
 )
 _PROBLEMS: Final = 20

@@ -26,7 +26,7 @@ _SECONDS: Final = 60.0
 
 
 def subcommands(trial: Trial) -> dict[str, bool]:
-    """Each subcommand: whether the program answers its --help; of an engine that is no program, whether it has the job."""
+    """Each subcommand: does the program answer its --help; of an engine that is no program: does it have the job."""
     program = getattr(trial.sound_engine, "binary", None)
     if not isinstance(program, Path):
         able = trial.sound_engine.capabilities()

@@ -28,7 +28,7 @@ _SECONDS: Final = 600.0
 
 
 def findings_of(root: Path, module: str, *words: str) -> tuple[int, str]:
-    """The exit code of a checking tool run on the project, and what it says. Raises `HarnessError` where it is missing."""
+    """The exit code of a tool run on the project, and what it says. Raises `HarnessError` where it is missing."""
     command = Command((sys.executable, "-m", module, *words), cwd=root, timeout=_SECONDS, name=module)
     finished = run_command(command)
     said = f"{finished.stdout_tail}\n{finished.stderr_tail}".strip()

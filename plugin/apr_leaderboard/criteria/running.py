@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -19,7 +20,7 @@ _TOKENS: Final = 16
 
 
 def answer_alone(made: Made, prompt: str) -> tuple[str, int]:
-    """What a compiled program says to a prompt, copied alone into an empty folder and started with PATH and nothing else.
+    """What a compiled program says to a prompt, alone in an empty folder, started with PATH and nothing else.
 
     And its size in bytes. Raises `Refuted` where it does not answer.
     """
@@ -29,7 +30,7 @@ def answer_alone(made: Made, prompt: str) -> tuple[str, int]:
         alone = Path(shutil.copy2(made.checkpoint.path, folder))
         alone.chmod(0o755)
         size = alone.stat().st_size
-        path = f"PATH={Path(shutil.which('python3') or '/usr/bin/python3').parent}:/usr/bin:/bin"
+        path = f"PATH={Path(sys.executable).parent}:/usr/bin:/bin"
         words = ("/usr/bin/env", "-i", path, str(alone), "--prompt", prompt, "--max-tokens", str(_TOKENS))
         finished = run_command(Command(words, cwd=Path(folder), timeout=_SECONDS, name=alone.name))
     if not finished.ok:

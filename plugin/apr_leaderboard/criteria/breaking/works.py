@@ -14,6 +14,7 @@ from apr_leaderboard.criteria.stages import Pass
 from apr_leaderboard.engine import FinetuneJob, GenerateJob, PrepDataJob
 from apr_leaderboard.model.generation import Completion, Prompt
 from apr_leaderboard.model.record import StageRecord
+from apr_leaderboard.model.results import ObligationResult
 from apr_leaderboard.pipeline import EvaluationScore
 
 __all__ = ["SABOTEURS"]
@@ -106,6 +107,12 @@ def _solving(score: EvaluationScore, every: int) -> EvaluationScore:
     return replace(score, result=score.result.model_copy(update={"problems": problems}))
 
 
+def _garbled(prompt: Prompt, completion: Completion) -> Completion:
+    del prompt
+    n_tokens = None if completion.n_prompt_tokens is None else completion.n_prompt_tokens + 1
+    return completion.model_copy(update={"text": completion.text[::-1] + "x", "n_prompt_tokens": n_tokens})
+
+
 def _without_rope(given: Pass) -> Pass:
     """Queries and keys as they were before they were turned, and logits that are not those of the model."""
     turned = ("q_post_rope", "k_post_rope", "lm_head")
@@ -115,13 +122,44 @@ def _without_rope(given: Pass) -> Pass:
     )
 
 
+def _lose_an_answer(job: object, out: Path, record: StageRecord) -> StageRecord:
+    del job
+    assert record.checkpoint is not None
+    program = out / record.checkpoint
+    program.chmod(0o755)
+    program.write_bytes(b"#!/bin/sh\nexit 0\n")
+    return record
+
+
+def _toothless(results: list[ObligationResult]) -> list[ObligationResult]:
+    return [one.model_copy(update={"saboteur": "green"}) if at % 4 == 0 else one for at, one in enumerate(results)]
+
+
+def _sloppy(counts: dict[str, int]) -> dict[str, int]:
+    return {name: count + 1 for name, count in counts.items()}
+
+
+def _fewer(answers: dict[str, bool]) -> dict[str, bool]:
+    return {name: known and at > 1 for at, (name, known) in enumerate(answers.items())}
+
+
 SABOTEURS: Final = (
+    Saboteur("program-is-mute", "the compiled program says nothing", frozenset({"compile"}), leave=_lose_an_answer),
+    Saboteur(
+        "resumed-run-differs",
+        "what is resumed leaves other bytes",
+        given=lambda digests: {name: digest[::-1] for name, digest in digests.items()},
+    ),
+    Saboteur("a-stage-is-left-out", "a stage of the recipe is not done", given=lambda done: done[:-1]),
+    Saboteur("checks-without-saboteurs", "every fourth check has a saboteur that stays green", given=_toothless),
+    Saboteur("code-with-findings", "every part of the gate finds one thing more", given=_sloppy),
+    Saboteur("subcommands-are-gone", "the engine does not know two of its subcommands", given=_fewer),
     Saboteur("pass-has-another-rope", "RoPE turns the wrong way, and logits come out of it", given=_without_rope),
     Saboteur(
         "greedy-says-something-else",
-        "greedy decoding takes another token",
+        "a prompt has one token more, and greedy decoding takes another",
         frozenset({"generate"}),
-        answer=lambda prompt, completion: completion.model_copy(update={"text": completion.text[::-1] + "x"}),
+        answer=_garbled,
     ),
     Saboteur(
         "model-knows-nothing",
