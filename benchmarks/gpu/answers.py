@@ -13,8 +13,8 @@ __all__ = ["cut_at_stop", "read_lines", "split_by_room", "write_answers"]
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Every JSON object of a .jsonl or .jsonl.gz file."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             if line.strip():
                 yield json.loads(line)

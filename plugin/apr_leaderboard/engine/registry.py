@@ -29,8 +29,27 @@ def _make_reference(apr_bin: str | Path | None) -> Engine:
     return ReferenceEngine()
 
 
+def _make_transformers(apr_bin: str | Path | None) -> Engine:
+    from apr_leaderboard.engine.peers import PeerEngine
+    from apr_leaderboard.engine.transformers import TRANSFORMERS
+
+    return PeerEngine(TRANSFORMERS)
+
+
+def _make_llama_cpp(apr_bin: str | Path | None) -> Engine:
+    from apr_leaderboard.engine.llama_cpp import LLAMA_CPP
+    from apr_leaderboard.engine.peers import PeerEngine
+
+    return PeerEngine(LLAMA_CPP)
+
+
 _MAKERS: Final[Mapping[str, Callable[[str | Path | None], Engine]]] = MappingProxyType(
-    {"reference": _make_reference, "apr": _make_apr}
+    {
+        "reference": _make_reference,
+        "apr": _make_apr,
+        "transformers": _make_transformers,
+        "llama_cpp": _make_llama_cpp,
+    }
 )
 
 
