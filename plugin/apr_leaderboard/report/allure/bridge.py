@@ -79,7 +79,8 @@ class AllureBridge:
         if story is not None:
             amend(result, story)
         elif item.get_closest_marker("contracts"):
-            _relabel(result, ("contracts", item.path.stem), ("Contracts", item.path.stem))
+            level = [str(value) for name, value in item.user_properties if name == "level"]
+            _relabel(result, ("contracts", item.path.stem, *level), ("Contracts", item.path.stem, *level))
             _categorize(result, error)
         elif detail.subject:
             _score(result, item, detail)

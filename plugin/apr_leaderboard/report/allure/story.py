@@ -72,7 +72,7 @@ _STATUS = {
     StageOutcome.NOT_REACHED: Status.SKIPPED,
 }
 _HEADLINES = {
-    "import": ("n_parameters",),
+    "import": ("n_parameters", "n_tensors"),
     "prep-data": ("n_before", "n_after"),
     "distill": ("first_loss", "last_loss"),
     "finetune": ("first_loss", "last_loss"),
@@ -82,6 +82,8 @@ _HEADLINES = {
     "quantize": ("bits_per_weight", "size_bytes"),
     "compile": ("size_bytes", "runs_alone"),
     "export": ("size_bytes",),
+    "eval": ("pass_at_1",),
+    "submit": ("n_checks", "n_checks_failed"),
 }
 
 
