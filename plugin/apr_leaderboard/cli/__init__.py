@@ -27,8 +27,8 @@ from apr_leaderboard.cli.oracle import oracle
 from apr_leaderboard.cli.pairs import pairs
 from apr_leaderboard.cli.plots import plots
 from apr_leaderboard.cli.prompts import prompts
-from apr_leaderboard.cli.sweep import sweep
 from apr_leaderboard.cli.submit import submit
+from apr_leaderboard.cli.sweep import sweep
 from apr_leaderboard.errors import AprLeaderboardError, RequestError
 
 __all__ = ["app", "main"]
