@@ -21,7 +21,7 @@ def test_import_makes_a_checkpoint_that_the_engine_itself_finds_whole(trial: Tri
 @pytest.mark.criterion("AC-001")
 @pytest.mark.falsified_by("import-flips-a-sign")
 def test_import_keeps_every_value_of_the_source(trial: Trial) -> None:
-    """Float weights come through exactly; block formats, within their own error, since both sides read the same blocks."""
+    """Floats come through exactly; of block formats both sides read the same blocks."""
     source = tensors_of(trial.source())
     gap, where = largest_gap(tensors_of(trial.model(), source), source)
     trial.tell("tensors", len(source))

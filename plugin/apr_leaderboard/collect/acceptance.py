@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from apr_leaderboard.criteria import SUITE, Asked, Saboteur, Trial, decide, saboteur_named
-from apr_leaderboard.errors import AprLeaderboardError, RequestError
+from apr_leaderboard.engine import Engine
+from apr_leaderboard.errors import AprLeaderboardError, EngineMissingError, RequestError
 from apr_leaderboard.model.criterion import (
     CriteriaFile,
     Criterion,
+    Defect,
     DefectsFile,
     criterion_mark,
     load_criteria,
@@ -126,6 +128,14 @@ class Acceptance:
     def trial(self, request: pytest.FixtureRequest, _asked: Asked) -> Trial:
         """One criterion's trial on one model by one engine."""
         return Trial(self._workbench(), _asked, self._scratch(), request.node.stash.get(_SABOTEUR, None))
+
+    @pytest.fixture
+    def defective(self, defect: Defect) -> Engine:
+        """The engine that a known defect is one of. Skips where it is not installed."""
+        try:
+            return self._workbench().engine(defect.engine)
+        except EngineMissingError as error:
+            pytest.skip(str(error))
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apr_leaderboard.criteria.decide import decide
 from apr_leaderboard.criteria.gate import GATES, GateName, GateVerdict, by_criterion, judge_gate, worst
-from apr_leaderboard.criteria.reproducer import Reproduced, reproduce
+from apr_leaderboard.criteria.reproducer import TINY_MODEL, Reproduced, reproduce
 from apr_leaderboard.criteria.saboteur import SabotagedEngine, Saboteur
 from apr_leaderboard.criteria.saboteurs import saboteur_named
 from apr_leaderboard.criteria.trial import SUITE, Asked, Trial
@@ -12,6 +12,7 @@ from apr_leaderboard.criteria.trial import SUITE, Asked, Trial
 __all__ = [
     "GATES",
     "SUITE",
+    "TINY_MODEL",
     "Asked",
     "GateName",
     "GateVerdict",
