@@ -83,7 +83,7 @@ def differ(
 
 
 def _reproduce(campaign: Campaign, out: Path) -> list[Reproducer]:
-    """Shrink each kind of difference and write its folder; no case is tried twice."""
+    """Shrink each kind of difference and write its folder, if its smallest case still shows it."""
     by_name = {operation.name: operation for operation in campaign.operations}
     groups = groups_of(list(campaign.seen.values()))
 
@@ -100,6 +100,10 @@ def _reproduce(campaign: Campaign, out: Path) -> list[Reproducer]:
             operation = by_name[group.operation]
             typer.echo(f"shrinking {number} of {len(groups)}: {group.signature[:90]}", err=True)
             smallest = shrunk(operation, group, attempt)
+            again = try_case(campaign.binary, operation, smallest.picks)
+            if group.signature not in dict(again.differences):
+                typer.echo(f"seen in {group.cases} cases, and not when tried again alone: {group.signature}", err=True)
+                continue
             found.append(write_reproducer(out, operation, smallest, campaign.binary, campaign.identity))
     except KeyboardInterrupt:
         typer.echo(f"{len(groups) - len(found)} kinds are not shrunk; the same command goes on", err=True)

@@ -131,7 +131,9 @@ class Campaign:
             return 0
         header, *rest = journal.read_text(encoding="utf-8").split("\n")
         if header != self._header():
-            raise RequestError(f"{folder}: got the journal of another run, {header[:200]}; allowed: a new or empty folder")
+            raise RequestError(
+                f"{folder}: got the journal of another run, {header[:200]}; allowed: a new or empty folder"
+            )
         for line in rest:
             with suppress(ValueError):  # the last line of a run that was ended may be torn
                 raw = json.loads(line)
