@@ -36,8 +36,12 @@ _EXTRAS: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
     ("plots", ("matplotlib",), "pictures: apr-leaderboard plots"),
     ("llama-cpp", ("llama-cpp-python",), "the engine llama_cpp, a peer to compare with"),
     ("transformers", ("torch", "transformers"), "the engine transformers, a peer to compare with"),
+    ("wgpu", ("wgpu",), "the WGSL kernel measured on a device"),
     ("docs", ("mkdocs-material",), "building the documentation: mkdocs build --strict"),
 )
+_ELSEWHERE: Final = {"transformers": "APR_TRANSFORMERS_PYTHON", "llama-cpp": "APR_LLAMA_CPP_PYTHON"}
+"""Engines that may live in a Python of their own, and the variable that names it."""
+
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -106,6 +110,10 @@ def _backends(binary: Path) -> Mapping[str, str]:
 
 def _extras() -> Iterator[Seen]:
     for extra, packages, unlocks in _EXTRAS:
+        python = os.environ.get(_ELSEWHERE.get(extra, ""), "")
+        if python:
+            yield Seen(f"extra {extra}", Path(python).exists(), f"{_ELSEWHERE[extra]}={python}", unlocks)
+            continue
         have = {name: _version(name) for name in packages}
         missing = [name for name, found in have.items() if found is None]
         shown = ", ".join(f"{name} {found}" for name, found in have.items() if found)
