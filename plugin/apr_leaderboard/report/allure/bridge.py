@@ -15,7 +15,7 @@ import allure_commons
 import pytest
 from allure_commons.model2 import Attachment, Label, Parameter, StatusDetails, TestResult
 
-from apr_leaderboard.errors import EngineError
+from apr_leaderboard.errors import AprLeaderboardError, EngineError
 from apr_leaderboard.model.results import Results
 from apr_leaderboard.report.allure.criteria import criterion_story
 from apr_leaderboard.report.allure.folder import write_folder
@@ -74,7 +74,10 @@ class AllureBridge:
         if item is None:
             return
         payload = payload_left(item) or {}
-        detail = detail_of(item)
+        try:
+            detail = detail_of(item)
+        except (AprLeaderboardError, OSError) as trouble:  # a report that lacks something must not end the run
+            detail = Detail(exhibits=(Exhibit("evidence", f"could not be gathered: {trouble}"),))
         story = criterion_story(item, payload, result.status, detail.subject) or story_of(payload, detail.headline)
         if story is not None:
             amend(result, story)
