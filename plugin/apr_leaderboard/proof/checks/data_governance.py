@@ -9,6 +9,7 @@ from typing import Any, Final
 from apr_leaderboard.bench import BUILT_IN
 from apr_leaderboard.errors import HarnessError
 from apr_leaderboard.model.recipe import load_recipe
+from apr_leaderboard.model.stage import PREPARED
 from apr_leaderboard.proof.check import expect, measured
 from apr_leaderboard.proof.lab import Lab
 from apr_leaderboard.proof.measuring import merged
@@ -63,14 +64,15 @@ def lineage_is_whole(cut: Callable[[list[Any]], list[Any]], lab: Lab) -> str:
 
 
 def _used(lab: Lab) -> set[str]:
+    """What any stage of any recipe reads by name; what a prep-data stage leaves is no dataset of its own."""
     names = set()
     for file in sorted((lab.root / "recipes").glob("recipe-*.yaml")):
         for profile in load_recipe(file).value.profiles.values():
-            if profile.finetune is not None:
-                names.add(profile.finetune.dataset)
+            trained = (profile.prep_data, profile.distill, profile.finetune, profile.align)
+            names |= {stage.dataset for stage in trained if stage is not None}
             if profile.prune is not None and profile.prune.calibration is not None:
                 names.add(profile.prune.calibration)
-    return names
+    return names - {PREPARED}
 
 
 CHECKS: Final = (

@@ -26,7 +26,7 @@ from apr_leaderboard.proof.lab import Lab
 
 __all__ = ["CHECKS"]
 
-_NEEDED: Final = {"eval": ("generate", "perplexity")}
+_NEEDED: Final = {"eval": ("generate", "perplexity"), "submit": ("export",)}
 _MODELS: Final = (ImportParams, FinetuneParams, MergeParams, PruneParams, QuantizeParams, EvalParams)
 
 
