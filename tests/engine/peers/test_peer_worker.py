@@ -16,6 +16,8 @@ from apr_leaderboard.engine.peers.worker.lines import WorkerError, read_prompts
 from apr_leaderboard.engine.peers.worker.program import main
 from apr_leaderboard.engine.peers.worker.text import GrowingText, byte_alphabet, token_bytes
 
+TORCH_PYTHON = os.environ.get("APR_TRANSFORMERS_PYTHON")
+"""Read before the tests' environment is cleaned of everything that begins with APR_."""
 WORKER = Path(peer_engine.__file__).with_name("worker")
 
 
@@ -97,15 +99,14 @@ def test_torch_choice_draws_what_the_reference_engine_draws() -> None:
     from apr_leaderboard.engine.reference.sampling import sample_token
     from apr_leaderboard.model.generation import DecodeParams
 
-    python = os.environ.get("APR_TRANSFORMERS_PYTHON")
-    if not python:
+    if not TORCH_PYTHON:
         pytest.skip("APR_TRANSFORMERS_PYTHON names no Python with torch")
     logits = np.random.Generator(np.random.Philox(3)).normal(0, 3, (24, 200)).astype(np.float32)
     seeds, steps = list(range(24)), [n % 5 for n in range(24)]
     cases = [(0.0, 0, 1.0), (0.8, 0, 1.0), (0.8, 7, 1.0), (1.3, 0, 0.9), (0.6, 20, 0.7)]
     given = json.dumps({"logits": logits.tolist(), "seeds": seeds, "steps": steps, "cases": cases})
     done = subprocess.run(
-        [python, "-c", _CHOICE, str(WORKER.parent)],
+        [TORCH_PYTHON, "-c", _CHOICE, str(WORKER.parent)],
         input=given,
         capture_output=True,
         text=True,

@@ -59,7 +59,7 @@ class LlamaModel:
         """The bytes of a token; nothing for a control token."""
         buffer = (ctypes.c_char * _PIECE_BYTES)()
         length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, _PIECE_BYTES, 0, False)
-        return bytes(buffer[: max(length, 0)])
+        return buffer.raw[: max(length, 0)]
 
     def ends(self, token: int) -> bool:
         """Whether a token ends an answer."""

@@ -63,7 +63,7 @@ class TorchDecoder:
         for start in range(0, len(fitting), self.batch):
             yield from self._answer(fitting[start : start + self.batch], on_step)
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator, unused-ignore]
     def _answer(self, rows: list[_Row], on_step: Callable[[Times], None] | None) -> Iterator[Answer]:
         started = time.perf_counter()
         ids, mask = _padded([row.ids for row in rows], self.model.device)
