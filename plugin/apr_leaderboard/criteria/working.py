@@ -45,14 +45,16 @@ def compiled(trial: Trial, model: Made) -> Made:
 
 def decontaminate(trial: Trial) -> tuple[int, int, int]:
     """HumanEval's problems planted among clean samples: how many the engine drops, were planted, and are there."""
-    source = trial.workbench.sources.dataset("humaneval", trial.root)
     clean = (trial.root / "recipes" / "data" / "smoke-instruct.jsonl").read_text(encoding="utf-8").splitlines()[:_CLEAN]
     problems = trial.workbench.evaluations.problems("humaneval")[:_PLANTED]
     planted = [json.dumps({"instruction": one.prompt, "response": one.canonical or ""}) for one in problems]
+    # One line a problem and not packed: every engine reads that.
+    rows = [{"task_id": one.task_id, "prompt": one.prompt, "canonical_solution": one.canonical} for one in problems]
+    against = trial.file("benchmark.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     data = trial.file("planted.jsonl", "\n".join([*clean, *planted]) + "\n")
     params = PrepDataParams(dataset="planted", steps=("decontaminate",), against=("humaneval",))
-    plain = {**params.model_dump(mode="json", exclude={"dataset", "against"}), "against": source.digest}
-    made = trial.make(lambda _: PrepDataJob(data, (source.path,), params), plain, [], data)
+    plain = {**params.model_dump(mode="json", exclude={"dataset", "against"}), "against": against.parent.name}
+    made = trial.make(lambda _: PrepDataJob(data, (against,), params), plain, [], data)
     figures = {} if made.record is None else made.record.figures
     return int(figures["n_before"]) - int(figures["n_after"]), len(planted), int(figures["n_before"])
 

@@ -83,7 +83,7 @@ class Defect(_Frozen):
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     engine: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     versions: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
-    criteria: tuple[_Id, ...] = Field(min_length=1, description="the criteria that cannot hold while it is there")
+    criteria: tuple[_Id, ...] = Field(description="the criteria that cannot hold while it is there")
     parts: tuple[_Text, ...] = Field(default=(), description="only these tests of the criteria; empty: all")
     command: Annotated[str, Field(min_length=1, max_length=6000)]
     expected: _Text
