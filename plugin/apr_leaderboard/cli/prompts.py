@@ -33,7 +33,7 @@ def prompts(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many problems.")] = None,
     positions: Annotated[
-        int | None, typer.Option(min=1, help="Leave out prompts that do not fit so many positions with an answer.")
+        int | None, typer.Option(min=1, help="Mark prompts that do not fit so many positions with an answer.")
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="The answer's length that --positions must hold.")] = 512,
 ) -> None:
