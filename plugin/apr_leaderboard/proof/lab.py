@@ -38,7 +38,7 @@ class Lab:
 
     def __init__(self, workbench: Callable[[], Workbench], *, patient: bool = True) -> None:
         self._make_workbench = workbench
-        self._patient = patient
+        self.patient = patient
         self._words: dict[str, str] = {}
         self._models: dict[int, Made] = {}
         self._trained: Made | None = None
@@ -92,22 +92,38 @@ class Lab:
         return self._models[seed]
 
     def trained(self) -> Made:
-        """The suite's smoke model, pretrained. Raises `NotHere` where it would have to be made and nobody waits."""
+        """The suite's smoke model, pretrained. Raises as `named`."""
         if self._trained is None:
-            upstream = self.workbench.sources.model("smoke", fetch_unknown=True)
-            if (
-                isinstance(upstream, EngineStep)
-                and self.workbench.store.peek(upstream.node) is None
-                and not self._patient
-            ):
-                raise NotHere("needs the smoke model, which takes minutes: `pytest -m contracts` makes it")
-            checkpoint = upstream.ensure(self.workbench.runner)
-            made = Made(upstream, checkpoint.path, checkpoint)
-            if self.engine.name != "reference":
-                params = ImportParams()
-                made = self.make(lambda found: ImportJob(found[0], params), params, [made])
-            self._trained = made
+            self._trained = self.named("smoke")
         return self._trained
+
+    def named(self, name: str) -> Made:
+        """A model that the suite makes, by its name in the catalogue, in the engine's own format.
+
+        Raises `NotHere` where it would have to be made and nobody waits.
+        """
+        upstream = self.workbench.sources.model(name, fetch_unknown=True)
+        if isinstance(upstream, EngineStep):
+            self.need(upstream.node, f"the model {name}, which takes minutes")
+        checkpoint = upstream.ensure(self.workbench.runner)
+        made = Made(upstream, checkpoint.path, checkpoint)
+        if self.engine.name == "reference":
+            return made
+        params = ImportParams()
+        return self.make(lambda found: ImportJob(found[0], params), params, [made])
+
+    def need(self, node: Node, what: str) -> None:
+        """Raise `NotHere` where a node would have to be made and nobody waits."""
+        if not self.patient and self.workbench.store.peek(node) is None:
+            raise NotHere(f"needs {what}: `pytest -m contracts` makes it")
+
+    def done(self, step: EngineStep) -> Made:
+        """What a step leaves, done now if need be. Raises whatever the engine does."""
+        done = self.workbench.runner.run(step)
+        made = Made(step, done.entry.path, record=done.record)
+        if done.record.checkpoint is None or done.record.format is None:
+            return made
+        return replace(made, checkpoint=Checkpoint(made.folder / done.record.checkpoint, done.record.format))
 
     def make(
         self,
@@ -120,6 +136,16 @@ class Lab:
 
         Raises whatever the engine does. What the store holds is not made again.
         """
+        return self.done(self.step(job, params, models, data))
+
+    def step(
+        self,
+        job: Callable[[tuple[Checkpoint, ...]], Job],
+        params: Any,
+        models: Sequence[Made],
+        data: Path | None = None,
+    ) -> EngineStep:
+        """The step that `make` does; touches nothing."""
         planned = tuple(one.checkpoint for one in models if one.checkpoint is not None)
         op = job(planned).op
         engine = self.engine_for(op)
@@ -130,9 +156,4 @@ class Lab:
             {} if data is None else {"data": hashlib.sha256(data.read_bytes()).hexdigest()},
             engine.identity(),
         )
-        step = EngineStep(f"{op} for a contract", engine, node, tuple(one.upstream for one in models), job)
-        done = self.workbench.runner.run(step)
-        made = Made(step, done.entry.path, record=done.record)
-        if done.record.checkpoint is None or done.record.format is None:
-            return made
-        return replace(made, checkpoint=Checkpoint(made.folder / done.record.checkpoint, done.record.format))
+        return EngineStep(f"{op} for a contract", engine, node, tuple(one.upstream for one in models), job)

@@ -13,7 +13,7 @@ from apr_leaderboard.proof.lab import Lab, Made
 
 __all__ = [
     "FINETUNE", "PRUNED_SHARE", "adapter_of", "epoch_losses", "finetuned", "merged", "perplexity", "pruned",
-    "quantized", "stages_passed", "text_perplexity",
+    "quantized", "stages_passed", "step_figures", "text_perplexity",
 ]  # fmt: skip
 
 FINETUNE: Final = FinetuneParams(
@@ -79,13 +79,18 @@ def stages_passed(lab: Lab, made: Made) -> tuple[int, int]:
 
 def epoch_losses(made: Made) -> list[float]:
     """The mean loss of each epoch, from the losses the engine left."""
-    file = made.folder / "losses.jsonl"
-    if not file.is_file():
-        raise HarnessError(f"{made.folder}: the engine left no losses.jsonl")
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    rows = _steps(made)
     epochs = sorted({row["epoch"] for row in rows})
     by_epoch = [[row["loss"] for row in rows if row["epoch"] == epoch] for epoch in epochs]
     return [sum(losses) / len(losses) for losses in by_epoch]
+
+
+def step_figures(made: Made, name: str) -> list[float]:
+    """One figure of each step of a training, in order, as the engine left it. Raises `HarnessError`."""
+    rows = _steps(made)
+    if not rows or any(name not in row for row in rows):
+        raise HarnessError(f"{made.folder}: the engine left no {name} of each step")
+    return [float(row[name]) for row in rows]
 
 
 def adapter_of(made: Made) -> tuple[dict[str, Any], float]:
@@ -108,6 +113,13 @@ def _file(lab: Lab, name: str, text: str) -> Path:
     if not file.is_file():
         file.write_text(text, encoding="utf-8")
     return file
+
+
+def _steps(made: Made) -> list[dict[str, Any]]:
+    file = made.folder / "losses.jsonl"
+    if not file.is_file():
+        raise HarnessError(f"{made.folder}: the engine left no losses.jsonl")
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _figures(made: Made) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from apr_leaderboard.engine.jobs import Checkpoint
 from apr_leaderboard.errors import HarnessError
 
-__all__ = ["read_tensors", "shapes_of"]
+__all__ = ["Tensors", "read_tensors", "shapes_of"]
 
 Tensors = dict[str, NDArray[np.float32]]
 

@@ -1,4 +1,4 @@
-"""Distillation: the loss it descends on, and that descending on it brings a student nearer to its teacher."""
+"""Distillation: its loss, that descending on it brings a student nearer to its teacher, and what a student solves."""
 
 from __future__ import annotations
 
@@ -8,13 +8,32 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from apr_leaderboard.proof.check import expect, tested
+from apr_leaderboard.model.stage import DistillParams
+from apr_leaderboard.proof.asking import compared, keeps
+from apr_leaderboard.proof.check import expect, measured, tested
 from apr_leaderboard.proof.kernels.decoder import log_softmax
+from apr_leaderboard.proof.lab import Lab
 from apr_leaderboard.proof.sampling import for_all, strategies
+from apr_leaderboard.proof.trained import DISTILL, SPECIALIST, STUDENT, TEACHER, harmful
 
 __all__ = ["CHECKS"]
 
 Floats = NDArray[np.float64]
+
+
+def teacher_is_better(teacher: str, lab: Lab) -> str:
+    """The recipes' teacher solves more of the smoke suite than their student, and that is more than chance."""
+    found = compared(lab, lab.named(STUDENT), lab.named(teacher))
+    expect(found.difference > 0.01 and found.significant, found.statement())
+    return f"{lab.engine.name}, {STUDENT} and {teacher}: {found.statement()}"
+
+
+def student_keeps_what_it_knew(params: DistillParams, lab: Lab) -> str:
+    """A specialist, taught as the student in recipe C, solves as many problems of the suite but for 2 %.
+
+    A specialist, because the recipes' student solves nothing before, and so has nothing to lose.
+    """
+    return keeps(lab, SPECIALIST, [params], 0.02)
 
 
 def divergence(teacher: Floats, student: Floats, temperature: float) -> float:
@@ -58,6 +77,8 @@ def _unsoftened(teacher: Floats, student: Floats, temperature: float) -> float:
 
 
 CHECKS: Final = (
+    measured("FALSIFY-DIST-001", teacher_is_better, TEACHER, STUDENT),
     tested("FALSIFY-DIST-002", student_comes_nearer, 0.5, -0.5),
+    measured("FALSIFY-DIST-003", student_keeps_what_it_knew, DISTILL, harmful(DISTILL)),
     tested("FALSIFY-DIST-004", loss_is_a_distance, divergence, _unsoftened),
 )

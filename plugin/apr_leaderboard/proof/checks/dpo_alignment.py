@@ -1,4 +1,4 @@
-"""DPO: the loss over every float16 margin, its gradient against automatic differentiation, a policy that learns."""
+"""DPO: the loss over every float16 margin, its gradient, a policy that learns, and what an engine's training does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from apr_leaderboard.proof.check import expect, proved, tested
+from apr_leaderboard.bench import mcnemar_exact
+from apr_leaderboard.model.stage import AlignParams
+from apr_leaderboard.proof.asking import keeps
+from apr_leaderboard.proof.check import expect, measured, proved, tested
 from apr_leaderboard.proof.kernels import dpo
+from apr_leaderboard.proof.lab import Lab
+from apr_leaderboard.proof.measuring import step_figures
 from apr_leaderboard.proof.sampling import for_all, strategies
+from apr_leaderboard.proof.trained import ALIGN, TEACHER, harmful, staged
 
 __all__ = ["CHECKS"]
 
@@ -89,6 +95,27 @@ def policy_learns(sign: float) -> str:
     return for_all(holds, whole(2, 8), whole(1, 12), strategies.floats(0.05, 1.0), whole(0, 9999), examples=80)
 
 
+def few_problems_are_lost(params: AlignParams, lab: Lab) -> str:
+    """The smoke model's teacher, aligned as in recipe L, solves as many problems of the suite but for 1 %."""
+    return keeps(lab, TEACHER, [params], 0.01)
+
+
+def pairs_teach(params: AlignParams, lab: Lab) -> str:
+    """Batches of pairs not trained on yet have margins above 0, two points more often than a coin would.
+
+    In one pass each batch is scored before its step, so the second half of it is told apart by what the first half
+    taught. Before training every margin is 0: the policy is the reference.
+    """
+    margins = step_figures(staged(lab, TEACHER, params), "margin")
+    later = margins[len(margins) // 2 :]
+    right = sum(margin > 0 for margin in later)
+    p_value = mcnemar_exact(len(later) - right, right)
+    words = f"{right} of {len(later)} batches told apart, mean margin {np.mean(later):.3f}, sign test p = {p_value:.2g}"
+    expect(abs(margins[0]) < 1e-3, f"the margin starts at {margins[0]:g}")
+    expect(right / len(later) >= 0.52 and p_value < 0.05, words)
+    return f"{lab.engine.name}, {TEACHER}: {words}"
+
+
 def _naive(margins: Floats, beta: float) -> Floats:
     with np.errstate(over="ignore", divide="ignore"):
         found: Floats = -np.log(1 / (1 + np.exp(-beta * margins)))
@@ -100,4 +127,6 @@ CHECKS: Final = (
     proved("FALSIFY-DPO-002", loss_falls_with_the_margin, dpo.loss, lambda m, beta: dpo.loss(np.abs(m), beta)),
     tested("FALSIFY-DPO-003", gradient_is_the_derivative, dpo.gradient, lambda m, beta: -dpo.gradient(m, beta)),
     tested("FALSIFY-DPO-004", policy_learns, 1.0, -1.0),
+    measured("FALSIFY-DPO-005", few_problems_are_lost, ALIGN, harmful(ALIGN)),
+    measured("FALSIFY-DPO-006", pairs_teach, ALIGN, harmful(ALIGN)),
 )

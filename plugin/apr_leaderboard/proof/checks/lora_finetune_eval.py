@@ -1,4 +1,4 @@
-"""LoRA finetuning as the engine does it on the specimen: the loss falls, and merging adds exactly the adapter."""
+"""LoRA finetuning: the loss falls, merging adds exactly the adapter, and a model that could do something still can."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from apr_leaderboard.model.stage import FinetuneParams
+from apr_leaderboard.proof.asking import keeps
 from apr_leaderboard.proof.check import expect, measured
 from apr_leaderboard.proof.lab import Lab
 from apr_leaderboard.proof.measuring import FINETUNE, adapter_of, epoch_losses, finetuned
+from apr_leaderboard.proof.trained import FINETUNE_ON, TEACHER, harmful
 from apr_leaderboard.proof.weights import read_tensors
 
 __all__ = ["CHECKS"]
@@ -42,7 +45,13 @@ def merging_adds_the_adapter(scaled: Callable[[float], float], lab: Lab) -> str:
     return f"{lab.engine.name}: {len(found)} tensors, {moved} of them moved, alpha / r = {scale:g}"
 
 
+def few_problems_are_lost(params: FinetuneParams, lab: Lab) -> str:
+    """The smoke model's teacher, finetuned further, solves as many problems of the suite but for 2 %."""
+    return keeps(lab, TEACHER, [params], 0.02)
+
+
 CHECKS: Final = (
     measured("FALSIFY-EVAL-001", loss_falls, lambda losses: losses, lambda losses: losses[::-1]),
     measured("FALSIFY-EVAL-002", merging_adds_the_adapter, lambda scale: scale, lambda scale: 1.0),
+    measured("FALSIFY-EVAL-003", few_problems_are_lost, FINETUNE_ON, harmful(FINETUNE_ON)),
 )

@@ -10,10 +10,12 @@ import numpy as np
 from apr_leaderboard.engine.jobs import PruneJob
 from apr_leaderboard.model.stage import PruneParams
 from apr_leaderboard.proof.answering import check_passes, keep, lose_half
+from apr_leaderboard.proof.asking import keeps
 from apr_leaderboard.proof.check import expect, measured, tested
 from apr_leaderboard.proof.lab import Lab
 from apr_leaderboard.proof.measuring import PRUNED_SHARE, pruned, text_perplexity
 from apr_leaderboard.proof.sampling import for_all, strategies
+from apr_leaderboard.proof.trained import PRUNE, PRUNE_TOO_MUCH, TEACHER
 from apr_leaderboard.proof.weights import read_tensors
 
 __all__ = ["CHECKS"]
@@ -41,6 +43,11 @@ def little_is_lost(params: PruneParams, lab: Lab) -> str:
     before, after = text_perplexity(lab, base), text_perplexity(lab, made)
     expect(after < 1.05 * before, f"perplexity {before:.2f} before, {after:.2f} after")
     return f"{lab.engine.name}: {before:.3f} before, {after:.3f} after {params.method} at {params.target_ratio:.0%}"
+
+
+def few_problems_are_lost(params: PruneParams, lab: Lab) -> str:
+    """The smoke model's teacher, pruned as in recipe K, solves as many problems of the suite but for 3 %."""
+    return keeps(lab, TEACHER, [params], 0.03)
 
 
 def mask_is_wandas(mask: Callable[[Any, Any, float], Any]) -> str:
@@ -75,6 +82,7 @@ def _pruning(ratio: float) -> PruneParams:
 CHECKS: Final = (
     measured("FALSIFY-PRUNE-001", share_is_met, lambda values: values, lambda values: values[: len(values) // 2] * 0),
     measured("FALSIFY-PRUNE-002", little_is_lost, _pruning(0.1), _pruning(0.9)),
+    measured("FALSIFY-PRUNE-003", few_problems_are_lost, PRUNE, PRUNE_TOO_MUCH),
     measured("FALSIFY-PRUNE-004", lambda spoil, lab: check_passes(pruned(lab), lab, spoil), keep, lose_half),
     tested("FALSIFY-PRUNE-005", mask_is_wandas, _wanda, lambda w, n, r: _wanda(w, np.ones_like(n), r)),
 )
