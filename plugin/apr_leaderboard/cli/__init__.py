@@ -36,7 +36,8 @@ __all__ = ["app", "main"]
 # Typer may bring a click of its own, so its root of usage errors is reached by a name that every version exports.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
-app = typer.Typer(name="apr-leaderboard", add_completion=False, pretty_exceptions_enable=False)
+# No markup: some help holds brackets of its own.
+app = typer.Typer(name="apr-leaderboard", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 for _name, _sub in (("allure", allure.app), ("models", models.app), ("store", store.app)):
     app.add_typer(_sub, name=_name)
 app.command()(compare)

@@ -30,7 +30,7 @@ from apr_leaderboard.source import (
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The models known by name: list them, fetch one.", rich_markup_mode=None)  # help holds [...]
+app = typer.Typer(help="The models known by name: list them, fetch one.")
 
 CatalogueOption = Annotated[
     Path | None,
