@@ -25,7 +25,9 @@ def test_ten_samples_of_a_prompt_are_distinct(trial: Trial) -> None:
     answers = trial.ask(trial.model(), drawn(_SAMPLES), DecodeParams(max_tokens=24, temperature=0.8))
     shares = [len({one.text for one in answers if one.task_id == f"draw/{i}"}) / _SAMPLES for i in range(len(_TASKS))]
     trial.tell("distinct of ten, by prompt", ", ".join(f"{share * _SAMPLES:.0f}" for share in shares))
-    trial.measure("smallest share of distinct samples", min(shares), "at least 0.5", min(shares) >= 0.5)
+    mean = sum(shares) / len(shares)
+    trial.measure("prompts answered in one way only", shares.count(1 / _SAMPLES), "0", min(shares) > 1 / _SAMPLES)
+    trial.measure("mean share of distinct samples", mean, "at least 0.5", mean >= 0.5)
 
 
 @pytest.mark.criterion("AC-017")

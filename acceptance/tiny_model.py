@@ -1,7 +1,8 @@
 """Make a small random Qwen2 in the Hugging Face layout, with python3 alone.
 
-`python3 tiny_model.py FOLDER [SEED] [LAYERS]`. With `--move SHARE` after these, the weights of seed 1 are moved at random by that share, as in a tuning of that model.
-`python3 tiny_model.py --data FILE [ROWS]` writes instruction and response pairs to train on.
+`python3 tiny_model.py FOLDER [SEED] [LAYERS]`. With `--move SHARE` after these, the weights of seed 1 are moved at random
+by that share, as in a tuning of that model. `python3 tiny_model.py --data FILE [ROWS]` writes instruction and response
+pairs to train on.
 """
 
 import json
@@ -10,8 +11,8 @@ import struct
 import sys
 from pathlib import Path
 
-HIDDEN, INNER, HEADS, SHARED, VOCABULARY = 64, 128, 4, 2, 264
-MERGES = ["d e", "r e", "i n", "o n", "de f"]
+HIDDEN, INNER, HEADS, SHARED, VOCABULARY = 64, 128, 4, 2, 265
+MERGES = ["d e", "r e", "Ġ Ġ", "o n", "de f", "ĠĠ ĠĠ"]
 MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -66,8 +67,8 @@ def write(folder, seed, layers, share):
         "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "vocab_size": VOCABULARY, "hidden_size": HIDDEN,
         "intermediate_size": INNER, "num_hidden_layers": layers, "num_attention_heads": HEADS,
         "num_key_value_heads": SHARED, "max_position_embeddings": 512, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
-        "hidden_act": "silu", "tie_word_embeddings": True, "torch_dtype": "float32", "bos_token_id": 261,
-        "eos_token_id": 263,
+        "hidden_act": "silu", "tie_word_embeddings": True, "torch_dtype": "float32", "bos_token_id": 262,
+        "eos_token_id": 264,
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))

@@ -76,7 +76,8 @@ def _invalid(run: Results) -> Iterator[str]:
 
 def _criteria(run: Results, criteria: CriteriaFile) -> tuple[list[str], list[str]]:
     """A criterion that was not asked is no pass either."""
-    against, notes = [], []
+    against: list[str] = []
+    notes: list[str] = []
     asked = by_criterion(run.criteria)
     for (id_, engine, model), tests in asked.items():
         criterion = criteria.named(id_)

@@ -121,10 +121,10 @@ def _tokens(file: Path) -> Iterator[tuple[str, int]]:
 
 def _licence(distribution: importlib.metadata.Distribution) -> str:
     meta = distribution.metadata
-    said = [meta.get("License-Expression") or "", (meta.get("License") or "").splitlines()[:1]]
-    words = [text if isinstance(text, str) else " ".join(text) for text in said]
+    own = [line for name in ("License-Expression", "License") for line in (meta.get_all(name) or ())]
+    words = [line.splitlines()[0] for line in own if line.strip()]
     classifiers = [line.rpartition("::")[2].strip() for line in meta.get_all("Classifier") or () if "License" in line]
-    return "; ".join(dict.fromkeys(filter(None, [*words, *classifiers])))
+    return "; ".join(dict.fromkeys([*words, *classifiers]))
 
 
 def quality_counts(trial: Trial) -> dict[str, int]:

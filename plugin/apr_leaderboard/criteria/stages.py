@@ -201,8 +201,8 @@ def pass_of_the_engine(trial: Trial, made: Made, source: Made) -> Pass:
 def _of_apr(trial: Trial, program: Path, model: Path, n_layers: int) -> Pass:
     """`apr trace --payload --save-tensor all`: one file an operation, a header of 12 bytes and float32."""
     folder = trial.folder / f"trace-{model.parent.parent.name}"
-    argv = (str(program), "trace", str(model), "--payload", "--save-tensor", "all")
-    argv = (*argv, "--save-tensor-dir", str(folder), "--save-tensor-layers", f"0..{n_layers}")
+    where = ("--save-tensor-dir", str(folder), "--save-tensor-layers", f"0..{n_layers}")
+    argv = (str(program), "trace", str(model), "--payload", "--save-tensor", "all", *where)
     finished = run_command(Command(argv, timeout=_TRACE_SECONDS, name="apr"))
     trial.commands.append(" ".join(argv))
     said = _TOKENS.search(f"{finished.stdout_tail}\n{finished.stderr_tail}")

@@ -82,7 +82,9 @@ def greedy_of_the_oracle(made: Made, text: str, n_tokens: int) -> tuple[str, lis
     assert made.checkpoint is not None
     config = json.loads((made.checkpoint.path / "config.json").read_text(encoding="utf-8"))
     tensors, tokens = read_tensors(made.checkpoint), token_ids(made, text)
-    tokenizer, said, best = Tokenizer.from_file(str(made.checkpoint.path / "tokenizer.json")), [], []
+    tokenizer = Tokenizer.from_file(str(made.checkpoint.path / "tokenizer.json"))
+    said: list[int] = []
+    best: list[str] = []
     for _ in range(n_tokens):
         logits = decoder.forward(config, tensors, [*tokens, *said])[-1]
         best = best or [tokenizer.decode([int(token)]) for token in np.argsort(-logits)[:5]]

@@ -93,7 +93,7 @@ class Trial(Lab):
         return engine
 
     @property
-    def folder(self) -> Path:  # type: ignore[override]  # a Lab's own is made when first needed
+    def folder(self) -> Path:
         """A folder for this process's trials to work in."""
         return self._folder
 

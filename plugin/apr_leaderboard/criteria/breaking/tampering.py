@@ -15,7 +15,7 @@ from apr_leaderboard.errors import HarnessError
 
 __all__ = ["Change", "change_weights", "drop_tensor"]
 
-_DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+_DTYPES: dict[Any, Any] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
 Change = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 
