@@ -25,6 +25,7 @@ from apr_leaderboard.model.results import (
     Tool,
     TrackedRun,
 )
+from apr_leaderboard.model.stage import StageName
 from apr_leaderboard.pipeline import summarize
 from apr_leaderboard.report.standing import SoFar, so_far
 
@@ -111,9 +112,9 @@ class RunLog:
 
     @property
     def stages(self) -> tuple[StageResult, ...]:
-        """By recipe and engine, each recipe's stages in the order they first came in."""
-        order = {key: position for position, key in enumerate(self._stages)}
-        return tuple(self._stages[key] for key in sorted(self._stages, key=lambda k: (k[0], k[1], order[k])))
+        """By recipe and engine, and then as stages usually follow: workers report them in any order."""
+        order = [stage.value for stage in StageName]
+        return tuple(self._stages[key] for key in sorted(self._stages, key=lambda k: (k[0], k[1], order.index(k[2]))))
 
     @property
     def tracking(self) -> tuple[TrackedRun, ...]:
