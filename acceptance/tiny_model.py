@@ -1,6 +1,6 @@
 """Make a small random Qwen2 in the Hugging Face layout, with python3 alone.
 
-`python3 tiny_model.py FOLDER [SEED] [LAYERS]`. With `--move SHARE` after these, the weights of seed 1 are moved at random
+`python3 tiny_model.py FOLDER [SEED] [LAYERS]`. With `--move SHARE` after these, the weights of seed 1 are moved by chance
 by that share, as in a tuning of that model. `python3 tiny_model.py --data FILE [ROWS]` writes instruction and response
 pairs to train on.
 """

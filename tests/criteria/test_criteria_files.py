@@ -49,7 +49,7 @@ def test_tests_of_criteria_each_name_a_saboteur_or_say_why_not(project_root: Pat
 
 def test_saboteur_of_an_unknown_name_is_refused() -> None:
     """With those that are accepted."""
-    with pytest.raises(RequestError, match="accepted: .*wanda-is-magnitude"):
+    with pytest.raises(RequestError, match=r"accepted: .*wanda-is-magnitude"):
         saboteur_named("nobody")
 
 
