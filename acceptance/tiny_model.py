@@ -1,8 +1,8 @@
 """Make a small random Qwen2 in the Hugging Face layout, with python3 alone.
 
-`python3 tiny_model.py FOLDER [SEED] [LAYERS]`. With `--move SHARE` after these, the weights of seed 1 are moved by chance
-by that share, as in a tuning of that model. `python3 tiny_model.py --data FILE [ROWS]` writes instruction and response
-pairs to train on.
+`python3 tiny_model.py FOLDER [SEED] [LAYERS]`. With `--move SHARE` after these, it is the model of seed 1 with its
+weights moved at random by that share, as in a tuning of it. `python3 tiny_model.py --data FILE [ROWS]` writes
+instruction and response pairs to train on.
 """
 
 import json
