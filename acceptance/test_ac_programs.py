@@ -15,14 +15,16 @@ from apr_leaderboard.model.stage import StageName
 from apr_leaderboard.proof import Refuted
 
 _RECIPE_C, _RECIPE_D = "recipe-c-full-pipeline", "recipe-d-sovereign-binary"
-_PROMPT = "def add(a, b):"
+_PROMPT = "Complete the following Python function.\n\n```python\ndef total(first, second):\n```"
 
 
 @pytest.mark.criterion("AC-010")
 @pytest.mark.falsified_by("program-is-mute")
 def test_the_compiled_program_answers_alone_in_an_empty_folder(trial: Trial) -> None:
     """With nothing of ours in its environment."""
-    answer, size = answer_alone(compiled(trial, trial.model()), _PROMPT)
+    # The pretrained smoke model ends its turn at once; the finetuned one has something to say.
+    model = trial.imported(trial.source("smoke-teacher")) if trial.profile == "smoke" else trial.model()
+    answer, size = answer_alone(compiled(trial, model), _PROMPT)
     trial.tell("bytes of the program", size)
     trial.tell("its answer", answer[:80])
     trial.measure("characters answered", len(answer), "at least 1", len(answer) > 0)
