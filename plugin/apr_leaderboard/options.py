@@ -106,7 +106,12 @@ def _file(text: str) -> Path:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("apr-engine", "who does the stages; repeat for a side-by-side table", "{reference,apr,transformers,llama_cpp}", many=True),
+    Option(
+        "apr-engine",
+        "who does the stages; repeat for a side-by-side table",
+        "{reference,apr,transformers,llama_cpp}",
+        many=True,
+    ),
     Option("apr-bin", "the apr program (else APR_BIN, else apr on PATH)", "FILE"),
     Option(
         "apr-profile",
