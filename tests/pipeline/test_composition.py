@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,7 +110,10 @@ def test_recipe_killed_at_every_stage_ends_with_the_same_digests(bench: Bench, m
 
 def _in_a_child(bench: Bench, recipe: str) -> int:
     """Run in a process of its own; how it ended, as `subprocess` counts."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Libraries that other tests in this process have loaded warn of forks; the child has no use for them.
+        warnings.simplefilter("ignore")
+        child = os.fork()
     if child == 0:
         try:
             _run(bench.workbench(), recipe)
