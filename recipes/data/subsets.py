@@ -2,7 +2,7 @@
 
     python recipes/data/subsets.py [FOLDER]
 
-Writes smoke-specialist-a.jsonl, smoke-specialist-b.jsonl, smoke-subset.jsonl and smoke-raw.jsonl into FOLDER, by
+Writes smoke-specialist-a.jsonl, smoke-specialist-b.jsonl, smoke-subset.jsonl and raw/smoke-raw.jsonl into FOLDER, by
 default this script's own.
 """
 
@@ -31,12 +31,13 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path(*(sys.argv[1:] if argv is None else argv) or [_HERE])
     for name, rows in subsets().items():
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
     return 0
 
 
 def subsets() -> dict[str, list[Row]]:
-    """The rows of each file by its name."""
+    """The rows of each file by its name; what must be cleaned before anyone trains on it lies in raw/."""
     rows = _read(_HERE / "smoke-instruct.jsonl")
     numbers = [row for row in rows if _kind(row) == "number"]
     others = [row for row in rows if _kind(row) != "number"]
@@ -44,7 +45,7 @@ def subsets() -> dict[str, list[Row]]:
         "smoke-specialist-a": numbers,
         "smoke-specialist-b": others,
         "smoke-subset": rows[:_N_SUBSET],
-        "smoke-raw": _raw(rows[:_N_RAW]),
+        "raw/smoke-raw": _raw(rows[:_N_RAW]),
     }
 
 

@@ -187,9 +187,10 @@ def test_subsets_are_what_their_program_makes(project_root: Path, tmp_path: Path
     """The files of recipes/data and recipes/data/subsets.py agree."""
     made = runpy.run_path(str(project_root / "recipes" / "data" / "subsets.py"))
     made["main"]([str(tmp_path)])
-    for file in tmp_path.iterdir():
-        assert file.read_bytes() == (project_root / "recipes" / "data" / file.name).read_bytes()
-    assert len(list(tmp_path.iterdir())) == 4
+    files = sorted(tmp_path.rglob("*.jsonl"))
+    for file in files:
+        assert file.read_bytes() == (project_root / "recipes" / "data" / file.relative_to(tmp_path)).read_bytes()
+    assert len(files) == 4
 
 
 def test_specialists_share_nothing_and_leave_nothing_out(project_root: Path) -> None:

@@ -15,8 +15,6 @@ __all__ = ["contaminated", "problem_texts", "quality_scores", "training_files"]
 _WORD: Final = re.compile(r"\w+")
 _RUN: Final = 10
 _THRESHOLD: Final = 0.5
-_RAW: Final = ("smoke-raw.jsonl",)
-"""What prep-data is to clean is not yet training data."""
 
 Rows = list[dict[str, Any]]
 
@@ -26,7 +24,7 @@ def training_files(trial: Trial) -> dict[str, Rows]:
     found = {}
     for file in sorted((trial.root / "recipes" / "data").glob("*.jsonl")):
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if rows and "response" in rows[0] and file.name not in _RAW:
+        if rows and "response" in rows[0]:
             found[file.name] = rows
     if not found:
         raise HarnessError(f"{trial.root / 'recipes' / 'data'}: no training data")
