@@ -17,6 +17,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     asked = any(getattr(config.option, wish, None) not in (None, "no", False) for wish in wishes)
     if plain and not asked and config.pluginmanager.hasplugin("xdist"):
         config.option.numprocesses = "auto"
+        config.option.dist = "worksteal"  # a few files of long tests would keep one worker busy to the end
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -40,6 +40,7 @@ def test_generate_streams_answers_and_figures(model: Checkpoint, tmp_path: Path)
     assert seen[-1].done == 3
 
 
+@pytest.mark.slow
 def test_generate_command_run_by_hand_prints_the_same(model: Checkpoint, tmp_path: Path) -> None:
     """The command in a record can be copied: its last line is the record, and it repeats the answers."""
     answers: list[Completion] = []

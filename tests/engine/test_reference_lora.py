@@ -95,6 +95,7 @@ def test_merged_model_gives_the_adapters_logits(tmp_path: Path) -> None:
     assert np.abs(beside - np.asarray(_logits(config, params, _TOKENS))).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_finetune_on_pairs_lowers_the_loss_and_leaves_what_it_promises(tmp_path: Path) -> None:
     """Adapter, config, log and merged model are there; the loss falls by a third and more."""
     data = write_pairs(tmp_path / "pairs.jsonl", PAIRS)
@@ -112,6 +113,7 @@ def test_finetune_on_pairs_lowers_the_loss_and_leaves_what_it_promises(tmp_path:
     load_hf(tmp_path / "out/model")
 
 
+@pytest.mark.slow
 def test_finetune_twice_from_one_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     """Every file of two runs is equal; another seed gives other weights."""
     base, data = make_trainable(tmp_path / "base"), write_pairs(tmp_path / "pairs.jsonl", PAIRS)

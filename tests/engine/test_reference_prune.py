@@ -158,6 +158,7 @@ def test_neuron_and_group_scores_are_norms_of_contributions() -> None:
     np.testing.assert_allclose(group_scores(down, (h @ h.T).astype(np.float32), 2), wanted, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_stream_measures_and_advances_as_the_forward_pass_does(tiny: Path) -> None:
     """The tapped layer gives what `forward.block` gives, and its input norms are those of its inputs."""
     folder, config = HfFolder(tiny), config_from_hf(tiny)

@@ -24,6 +24,9 @@ from apr_leaderboard.engine.reference.verify_training import verify_training
 from apr_leaderboard.engine.reference.weights import load_hf
 from apr_leaderboard.errors import EngineOutputError, FileFormatError, RequestError
 
+# Each trains for seconds to minutes; gradients and losses are held by quick tests beside.
+pytestmark = pytest.mark.slow
+
 _FEW = PAIRS[:8]
 _PREFERENCES = [
     {"prompt": pair["instruction"], "chosen": pair["response"], "rejected": pair["response"].replace("=", "is")}

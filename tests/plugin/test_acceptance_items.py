@@ -73,12 +73,14 @@ def test_acceptance_run_decides_each_criterion(accepting: Project, workers: int)
     assert found["AC-003"]["reason"] == "needs a larger model"
 
 
+@pytest.mark.slow
 def test_acceptance_mark_of_one_criterion_asks_it_alone(accepting: Project) -> None:
     """`-m ac_002` is enough."""
     accepting.run("-m", "ac_002", "--apr-report=out")
     assert list(results_of(accepting)) == ["AC-002"]
 
 
+@pytest.mark.slow
 def test_acceptance_of_a_refusing_engine_is_blocked_with_its_words(accepting: Project) -> None:
     """Skipped, not failed; the words are the evidence."""
     accepting.order("fail finetune")
@@ -88,6 +90,7 @@ def test_acceptance_of_a_refusing_engine_is_blocked_with_its_words(accepting: Pr
     assert (found["outcome"], "my own words" in found["words"]) == ("blocked", True)
 
 
+@pytest.mark.slow
 def test_acceptance_of_a_known_refusal_that_is_gone_fails(accepting: Project) -> None:
     """No longer blocked: the entry must go."""
     (accepting.path / "acceptance" / "known_defects.yaml").write_text(_REFUSAL)
@@ -99,6 +102,7 @@ def test_acceptance_of_a_known_refusal_that_is_gone_fails(accepting: Project) ->
     result.stdout.fnmatch_lines(["*no longer blocked by 'will not finetune'*the known refusal must go*"])
 
 
+@pytest.mark.slow
 def test_acceptance_of_a_missed_bound_fails_with_figure_and_bound(accepting: Project) -> None:
     """No traceback: the figure, and what it must be."""
     tests = (accepting.path / "acceptance" / "test_claims.py").read_text().replace("== [9]", "== [8]")
@@ -109,6 +113,7 @@ def test_acceptance_of_a_missed_bound_fails_with_figure_and_bound(accepting: Pro
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+@pytest.mark.slow
 def test_acceptance_where_our_side_breaks_is_an_error(accepting: Project) -> None:
     """Not a failure of the candidate."""
     tests = (accepting.path / "acceptance" / "test_claims.py").read_text().replace("skill = (", "1 / 0; skill = (")
@@ -119,6 +124,7 @@ def test_acceptance_where_our_side_breaks_is_an_error(accepting: Project) -> Non
     result.stdout.fnmatch_lines(["*gate criteria: undecided (exit code 2)*"])
 
 
+@pytest.mark.slow
 def test_falsify_of_acceptance_is_red_where_the_saboteur_is_caught(accepting: Project) -> None:
     """And says what cannot be falsified."""
     result = accepting.run("-m", "acceptance", "--apr-falsify")

@@ -159,6 +159,7 @@ def test_broken_harness_is_broken(project: Project, completions: str) -> None:
     assert (body["status"], _labels(body)["category"]) == ("broken", "harness")
 
 
+@pytest.mark.slow
 def test_history_ids_are_the_same_in_another_run(project: Project, completions: str, scored: Path) -> None:
     """With other workers, in another folder and store; and each test of a run has its own."""
     project.run("-m", "smoke", completions, "--alluredir=ar", workers=2)

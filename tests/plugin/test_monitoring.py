@@ -35,7 +35,7 @@ def _stage(project: Project, name: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_alert_that_stops_ends_the_stage_with_one_line(project: Project, workers: int) -> None:
     """The engine is left at the step that met it, the stage fails, and nothing is kept of it."""
     project.order("losses 2 12.3 1")
@@ -51,6 +51,7 @@ def test_alert_that_stops_ends_the_stage_with_one_line(project: Project, workers
     assert project.calls.count("finetune") == 2
 
 
+@pytest.mark.slow
 def test_alert_that_warns_lets_the_stage_pass_and_says_so(project: Project) -> None:
     """In the summary and in results.json, from the engine as from the store."""
     project.order("losses 2 12.3 1")
@@ -62,6 +63,7 @@ def test_alert_that_warns_lets_the_stage_pass_and_says_so(project: Project) -> N
         assert _stage(project, "finetune")["warnings"] == ["loss 12.3 > 10: high"]
 
 
+@pytest.mark.slow
 def test_alert_looks_at_the_recorded_steps_of_a_stage_from_the_store(project: Project) -> None:
     """What was fine when it was computed is stopped by an alert written since; the store keeps it."""
     project.order("losses 2 12.3 1")

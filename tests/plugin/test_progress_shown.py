@@ -95,6 +95,7 @@ def test_terminal_sees_work_with_time_left_and_pass_at_1_under_xdist(project: Pr
     assert streamed[-1]["kind"] == "end"
 
 
+@pytest.mark.slow
 def test_no_terminal_sees_nothing_and_a_quick_run_leaves_the_stream(project: Project) -> None:
     """Standard error stays empty; what an earlier run streamed is kept by one that had nothing to do."""
     project.order("slow generate 0.2")

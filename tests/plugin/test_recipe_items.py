@@ -62,7 +62,7 @@ def test_failed_stage_fails_and_later_ones_are_not_reached(project: Project, wor
     assert project.calls.count("finetune") == 1
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_stage_that_did_another_thing_fails_and_later_ones_go_on(project: Project, workers: int) -> None:
     """What was written is no checkpoint of the stage asked for, and yet what the next stages get; also when cached."""
     project.order("other finetune")

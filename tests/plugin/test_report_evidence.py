@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from plugin_types import Project
 
 
@@ -23,6 +24,7 @@ def test_cached_run_leaves_the_evidence_alone_whatever_the_workers(project: Proj
     assert _stamps(project.path / "out") == first
 
 
+@pytest.mark.slow
 def test_missing_stale_and_unindexed_evidence_is_written_again(project: Project) -> None:
     """A file that was deleted, one that the index says was made of something else; then the index itself is torn."""
     project.run("-m", "recipe_x_test", "--apr-report=out")

@@ -169,7 +169,7 @@ _MISTAKES: list[tuple[str, list[str], str]] = [
     ("bad profile", ["--apr-profile=huge"], "*--apr-profile: got 'huge'; accepted: smoke, real"),
     ("bad sandbox", ["--apr-sandbox=none"], "*--apr-sandbox: got 'none'; accepted: auto, namespaces, seccomp, process"),
     ("no file", ["--apr-completions=nowhere.jsonl"], "*--apr-completions: got 'nowhere.jsonl'; accepted: an existing file"),
-    ("unknown engine", ["-m", "recipe_x", "--apr-engine=torch"], "*--apr-engine: got 'torch'; accepted: apr, fake, reference"),
+    ("unknown engine", ["-m", "recipe_x", "--apr-engine=torch"], "*--apr-engine: got 'torch'; accepted: apr, fake, llama_cpp, reference, transformers"),
     ("unknown prompt", ["-m", "smoke", "--apr-model=smoke", "--apr-prompt=poem"], "*unknown prompt profile 'poem'; known: *"),
     ("unknown model", ["-m", "smoke", "--apr-model=gpt"], "*model 'gpt': no such name*allowed: a name in the catalogue*"),
 ]  # fmt: skip

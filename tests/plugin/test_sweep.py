@@ -29,6 +29,7 @@ def _rows(run: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return loaded
 
 
+@pytest.mark.slow
 def test_sweep_runs_each_point_once_and_goes_on_where_it_was(project: Project) -> None:
     """Two temperatures; the second time reads reports, and a third with one report gone makes only that one again."""
     words = ["--temperatures", "0,0.8", "--samples", "2"]
