@@ -143,7 +143,7 @@ def test_check_that_does_not_compile_is_trouble_of_ours(sandbox: Sandbox) -> Non
 
 
 def _of_server(keeper: int, which: int) -> int:
-    """The keeper (0) or the fork server it keeps (1). A walk through /proc misses a process while others come and go."""
+    """The keeper (0) or the fork server it keeps (1). A walk through /proc may miss one while others come and go."""
     for _ in range(200):
         found = [keeper, *descendants(keeper)]
         if len(found) > which:
