@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from apr_leaderboard.criteria.trial import Trial
-from apr_leaderboard.engine import Command, run_command
-from apr_leaderboard.proof import Refuted
+from apr_leaderboard.proof import Refuted, alone
 from apr_leaderboard.proof.lab import Made
 
 __all__ = ["answer_alone", "stages_done"]
@@ -27,16 +25,10 @@ def answer_alone(made: Made, prompt: str) -> tuple[str, int]:
     if made.checkpoint is None:
         raise Refuted("compile left no program")
     with TemporaryDirectory(prefix="apr-alone-") as folder:
-        alone = Path(shutil.copy2(made.checkpoint.path, folder))
-        alone.chmod(0o755)
-        size = alone.stat().st_size
-        path = f"PATH={Path(sys.executable).parent}:/usr/bin:/bin"
-        words = ("/usr/bin/env", "-i", path, str(alone), "--prompt", prompt, "--max-tokens", str(_TOKENS))
-        finished = run_command(Command(words, cwd=Path(folder), timeout=_SECONDS, name=alone.name))
-    if not finished.ok:
-        how = "not done in time" if finished.timed_out else f"exit code {finished.exit_code}"
-        raise Refuted(f"the program does not answer alone: {how}: {finished.stderr_tail.strip()[-300:]}")
-    answer = finished.stdout_tail.strip()
+        program = Path(shutil.copy2(made.checkpoint.path, folder))
+        program.chmod(0o755)
+        size = program.stat().st_size
+        answer = alone.answer_alone(program, prompt, _TOKENS, seconds=_SECONDS).strip()
     if not answer:
         raise Refuted("the program ends well and says nothing")
     return answer, size

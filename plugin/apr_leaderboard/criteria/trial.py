@@ -168,12 +168,9 @@ class Trial(Lab):
         if engine is None and self.saboteur is not None and step.node.op in self.saboteur.ops:
             node = replace_engine(step.node, self._broken_engine)
             step = replace(step, engine=self._broken_engine, node=node)
-        done = self.workbench.runner.run(step)
-        self.note(done)
-        record = done.record
-        if record.checkpoint is None or record.format is None:
-            return Made(step, done.entry.path, record=record)
-        return Made(step, done.entry.path, Checkpoint(done.entry.path / record.checkpoint, record.format), record)
+        made = self.done(step)
+        self.note(self.workbench.runner.run(step))
+        return made
 
     def note(self, done: Done) -> None:
         """Keep what a step left as evidence."""

@@ -39,14 +39,14 @@ def alone(program: Path, lab: Lab) -> Path:
     return copy
 
 
-def answer_alone(program: Path, prompt: str, max_tokens: int) -> str:
-    """What the program says in its own folder, with PATH and nothing else in its environment.
+def answer_alone(program: Path, prompt: str, max_tokens: int, *, seconds: float = _SECONDS) -> str:
+    """What the program says in its own folder within `seconds`, with PATH and nothing else in its environment.
 
     Raises `Refuted` where it says nothing.
     """
     path = f"PATH={Path(sys.executable).parent}:/usr/bin:/bin"
     words = ("/usr/bin/env", "-i", path, str(program), "--prompt", prompt, "--max-tokens", str(max_tokens))
-    finished = run_command(Command(words, cwd=program.parent, timeout=_SECONDS, name=program.name))
+    finished = run_command(Command(words, cwd=program.parent, timeout=seconds, name=program.name))
     if not finished.ok:
         how = "no answer in time" if finished.timed_out else f"exit code {finished.exit_code}"
         raise Refuted(f"the program does not answer alone: {how}: {finished.stderr_tail.strip()[-200:]}")
