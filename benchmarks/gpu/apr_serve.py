@@ -117,9 +117,9 @@ def fastest_path(server: AprServer, prompt: dict[str, Any], tokens: int = 64) ->
 
 
 def ask_all(
-    server: AprServer, path: str, prompts: list[dict[str, Any]], decode: dict[str, Any], deadline: float
+    server: AprServer, path: str, prompts: list[dict[str, Any]], decode: dict[str, Any], deadline: float, kept: Path
 ) -> Asked:
-    """Ask until all are answered or `deadline` (time.monotonic) is past."""
+    """Ask until all are answered or `deadline` (time.monotonic) is past; each answer is also a line of `kept` at once."""
     asked = Asked()
     started = time.monotonic()
     for prompt in prompts:
@@ -135,6 +135,8 @@ def ask_all(
             asked.failures.append(f"{prompt['task_id']}: HTTP {status}: {str(reply)[:200]}")
             continue
         _take(asked, prompt, reply, decode["max_tokens"])
+        with kept.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asked.lines[-1]) + "\n")
         if len(asked.lines) % 20 == 0:
             rate = asked.n_tokens / (time.monotonic() - started)
             print(f"  {len(asked.lines)} of {len(prompts)} answers, {rate:.1f} tokens/s", flush=True)

@@ -63,7 +63,8 @@ class Runner:
             path, rates = fastest_path(server, prompts[0])
             print(f"  {run['name']}: loaded in {server.load_seconds:.1f} s, tokens/s by path: {rates}", flush=True)
             path = run.get("path", path)
-            asked = ask_all(server, path, prompts, run["decode"], self._until(run))
+            kept = self.args.out / f"{run['name']}.part.jsonl"
+            asked = ask_all(server, path, prompts, run["decode"], self._until(run), kept)
         write_answers(
             self.args.out / f"{run['name']}.jsonl.gz", [*prompts, *left], [*asked.lines, *map(_no_room, left)]
         )
@@ -157,13 +158,15 @@ class Runner:
 
     def _command(self, argv: list[str], run: dict[str, Any]) -> tuple[str, int, float]:
         started = time.monotonic()
-        with (self.args.out / f"{run['name']}.log").open("wb") as log:
-            program = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, cwd=self.args.folder)
+        # Into a file, not a pipe: what was answered stays where the machine goes away before the end.
+        said = self.args.out / f"{run['name']}.stdout"
+        with said.open("wb") as stdout, (self.args.out / f"{run['name']}.log").open("wb") as log:
+            program = subprocess.Popen(argv, stdout=stdout, stderr=log, cwd=self.args.folder)
             timer = threading.Timer(max(1.0, self._until(run) - started), program.kill)
             timer.start()
-            out = program.communicate()[0].decode("utf-8", "replace")
+            program.wait()
             timer.cancel()
-        return out, program.returncode, time.monotonic() - started
+        return said.read_text(encoding="utf-8", errors="replace"), program.returncode, time.monotonic() - started
 
     def _prompts(self, run: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         prompts = list(read_lines(self._path(run["prompts"])))[: run.get("limit")]
