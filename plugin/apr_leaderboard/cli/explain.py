@@ -25,6 +25,7 @@ from apr_leaderboard.bench import (
 from apr_leaderboard.cli.benchdata import data_file
 from apr_leaderboard.cli.compare import load_run
 from apr_leaderboard.errors import RequestError
+from apr_leaderboard.model.generation import FinishReason
 from apr_leaderboard.model.results import BenchmarkResult, Results
 from apr_leaderboard.report import evaluation_slug, read_lines
 from apr_leaderboard.sandbox import Limits, Sandbox, choose_level
@@ -85,9 +86,9 @@ def _have(results: Results) -> str:
 
 
 def _program(case: _Case, results: Results, data: Path | None) -> tuple[Problem, Extraction] | None:
-    """The program as it was run: extraction is a pure function of the answer. None without an answer."""
+    """The program as it was run: extraction is a pure function of the answer. None where nothing was run."""
     kind = next((kind for kind in KINDS if kind in case.sample), None)
-    if kind is None:
+    if kind is None or case.sample.get("finish") == FinishReason.CONTEXT:
         return None
     folder = default_catalogue(Path.cwd()).parent
     benchmark = benchmark_named(case.result.name, load_suites(folder / "suites"))
@@ -114,6 +115,8 @@ def _show(case: _Case, made: tuple[Problem, Extraction] | None, *, rerun: bool, 
         _section("prompt", prompt.get("raw") or messages)
         _section("answer begun with", prompt["prefill"])
         typer.echo(f"stop strings: {json.dumps(prompt['stop'])}; seed {prompt['seed']}")
+    if "finish" in case.sample:
+        typer.echo(f"the answer ended by: {case.sample['finish']}")
     for kind in KINDS:
         _section(f"raw {kind}", case.sample.get(kind, ""))
     if made is None:

@@ -54,7 +54,7 @@ def _row(entry: HistoryEntry) -> tuple[str, ...]:
         format_rate(entry.pass_at_1, entry.interval),
         change,
         "-" if entry.p_value is None else f"{entry.p_value:.2g}",
-        entry.engine_version or "-",
+        entry.engine_version or ("stated" if entry.stated else "-"),
         entry.run,
     )
 

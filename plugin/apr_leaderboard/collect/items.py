@@ -222,7 +222,7 @@ class ProblemItem(AprItem):
             "index": self.index,
             "task_id": evaluation.problems[self.index].task_id,
             "dataset": {evaluation.benchmark.name: evaluation.data_digest},
-            "model": {evaluation.model: evaluation.model_key},
+            "model": evaluation.digests,
             "sandbox": self.workbench.level_words,
         }
         self.say(problem={**body, **found}, lost="lost" in found)

@@ -16,6 +16,7 @@ __all__ = [
     "CriterionOutcome",
     "CriterionResult",
     "EvaluationInfo",
+    "GivenAnswers",
     "Interval",
     "Machine",
     "Measure",
@@ -129,6 +130,16 @@ class Interval(_Frozen):
     method: str
 
 
+class GivenAnswers(_Frozen):
+    """A file of completions made elsewhere: its digest is the evidence, the rest is what the user says of it."""
+
+    file: str = Field(description="its name")
+    sha256: str
+    stated: tuple[str, ...] = Field(
+        default=(), description="which of engine, model and decoding are the user's word, checked against nothing"
+    )
+
+
 class EvaluationInfo(_Frozen):
     """One benchmark on one model by one engine: what was asked of whom, and how."""
 
@@ -143,12 +154,18 @@ class EvaluationInfo(_Frozen):
     decoding: dict[str, float | int] = Field(default_factory=dict)
     known_bad: tuple[str, ...] = ()
     partial: bool = Field(default=False, description="only some of the benchmark's problems were asked for")
+    completions: GivenAnswers | None = Field(default=None, description="where the answers came in a file")
 
     @property
     def id(self) -> str:
         """What tells this evaluation from the others of a run."""
         parts = [self.recipe, self.after, self.name, self.model, self.engine, self.profile]
         return "/".join(part for part in parts if part)
+
+    @property
+    def stated(self) -> bool:
+        """Whether the model and the engine are the user's word."""
+        return self.completions is not None and bool(self.completions.stated)
 
 
 class BenchmarkResult(EvaluationInfo):

@@ -11,7 +11,7 @@ from apr_leaderboard.pipeline.plan import Plan, PlannedStage
 from apr_leaderboard.pipeline.progress import Post, ProgressReader
 from apr_leaderboard.pipeline.score import summarize
 from apr_leaderboard.pipeline.scoring import Judged
-from apr_leaderboard.pipeline.settings import Settings
+from apr_leaderboard.pipeline.settings import Settings, Stated
 from apr_leaderboard.pipeline.steps import Done, EngineStep, checkpoint_of
 from apr_leaderboard.pipeline.workbench import EvaluationScore, Workbench, scores_digest
 
@@ -28,6 +28,7 @@ __all__ = [
     "Post",
     "ProgressReader",
     "Settings",
+    "Stated",
     "Workbench",
     "checkpoint_of",
     "evaluation_outcomes",

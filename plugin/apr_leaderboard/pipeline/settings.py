@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from apr_leaderboard.model.recipe import ProfileName
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "Stated"]
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the user says of a file of completions: who answered, and how. Nothing here can check it.
+
+    `decoding` has the keys of `DecodeParams` that were said.
+    """
+
+    engine: str
+    model: str
+    decoding: Mapping[str, float | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -18,6 +31,7 @@ class Settings:
     profile: ProfileName = "smoke"
     model: str | None = None
     completions: Path | None = None
+    completions_of: Stated | None = None
     data: Path | None = None
     prompt: str | None = None
     samples: int = 1

@@ -150,7 +150,7 @@ class Workbench:
         if settings.completions is not None:
             if collection is not None:
                 raise RequestError(f"{name}: got one file of completions; accepted: {', '.join(collection.benchmarks)}")
-            return (self.evaluations.of_file(name, settings.completions, settings.prompt),)
+            return (self.evaluations.of_file(name, settings.completions, settings.prompt, settings.completions_of),)
         if settings.model is None:
             raise RequestError(f"{name}: got neither a model nor completions; accepted: --apr-model, --apr-completions")
         entry = self.sources.known_as(settings.model)

@@ -62,6 +62,9 @@ def _benchmark_table(benchmarks: Sequence[BenchmarkResult]) -> Iterator[str]:
         table.append([one.name, subject, one.engine, one.profile, f"{solved}/{one.n_judged}", _rates(one)])
     yield from _aligned(table)
     for one in benchmarks:
+        if one.completions is not None and one.completions.stated:
+            file, digest = one.completions.file, one.completions.sha256[:16]
+            yield f"{one.name} on {one.model} by {one.engine}: as stated of {file} (sha256 {digest}...)"
         if not one.complete:
             infra = f", {one.n_infra} without a verdict because our side broke" if one.n_infra else ""
             yield f"INCOMPLETE: {one.name} on {one.model}: {one.n_judged} problems judged{infra}"

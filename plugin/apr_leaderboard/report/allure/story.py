@@ -160,9 +160,14 @@ def _problem(body: Mapping[str, Any]) -> Story:
     where = f"{info.recipe}: {info.model}" if info.recipe else info.model
     kept = {"recipe": info.recipe or "", "after": info.after or ""}
     facts = {"samples": str(result.n), "solved": str(result.c), "verdicts": _counted(result)} if result else {}
+    answered = "model" if info.completions is None else "completions"
     digests = {
-        f"{what} digest": digest[:16] for what in ("model", "dataset") for digest in dict(body.get(what, {})).values()
+        f"{name} digest": digest[:16]
+        for what, name in (("model", answered), ("dataset", "dataset"))
+        for digest in dict(body.get(what, {})).values()
     }
+    if info.completions is not None and info.completions.stated:
+        facts["stated"] = ", ".join(info.completions.stated)
     return Story(
         name=f"{body['task_id']}: {how}",
         full_name=f"{info.name}::{body['task_id']}",

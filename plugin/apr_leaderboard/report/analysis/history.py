@@ -17,7 +17,7 @@ class HistoryEntry:
     """One run's measurement, against the one before it of the same model, benchmark, engine and way of asking.
 
     `lost`, `gained` and `p_value` (McNemar's exact test) are None for the first, and where not the same problems were
-    judged. Rates are fractions.
+    judged. Rates are fractions. `stated`: model and engine are somebody's word for a file of completions.
     """
 
     started: str
@@ -33,6 +33,7 @@ class HistoryEntry:
     interval: Interval | None
     engine_version: str
     caveat: str = ""
+    stated: bool = False
     lost: tuple[str, ...] | None = None
     gained: tuple[str, ...] | None = None
     p_value: float | None = None
@@ -76,6 +77,7 @@ def _series(measured: Iterable[tuple[RecordedRun, BenchmarkResult]]) -> Iterator
             interval=result.interval.get("1"),
             engine_version=identity.version if identity else "",
             caveat=_caveat(run, result),
+            stated=result.stated,
             lost=lost,
             gained=gained,
             p_value=p_value,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
 from apr_leaderboard.bench import BUILT_IN
+from apr_leaderboard.model.results import BenchmarkResult
 from apr_leaderboard.report.board.drawings import interval_bar, sparkline
 from apr_leaderboard.report.board.published import Standing
 from apr_leaderboard.report.board.table import Board, Cell, Column, Row
@@ -150,6 +151,8 @@ def _rate_cell(column: Column, cell: Cell, label: str, folder: Path, anchor: str
         )
         sort = f' data-sort="{cell.rate:.6f}" data-column="{escape(f"{column.benchmark}/{column.engine}")}"'
     caveat = f' <span class="chip caveat">{cell.caveat}</span>' if cell.caveat else ""
+    if cell.stated:
+        caveat += ' <span class="chip other" title="whose answers these are is somebody\'s word">stated</span>'
     kind = cell.standing.value if cell.standing in (Standing.CONSISTENT, Standing.DIFFERS) else "other"
     return (
         f'<td class="rate" {_where(column)}{sort} data-standing="{cell.standing.value}" data-label="{escape(label)}">'
@@ -197,7 +200,7 @@ def _detail(board: Board, row: Row, column: Column, cell: Cell, folder: Path) ->
         "run": escape(f"{run.started}, {run.seconds:.0f} s, {run.machine.processor}, {run.machine.cores} cores"),
         "tool": escape(f"{run.tool.name} {run.tool.version}{commit}, {run.python}"),
         "engine": escape(f"{engine.name} {engine.version}, build {engine.build[:12]}" if engine else column.engine),
-        "model": f"<code>{escape(run.models.get(result.model, 'digest not recorded'))}</code>",
+        **_answered(run.models, result),
         "data": f"<code>{escape(run.datasets.get(result.name, 'digest not recorded'))}</code>",
         "asked": escape(
             ", ".join(f"{key} {value:g}" for key, value in sorted(result.decoding.items())) or "not stated"
@@ -214,6 +217,17 @@ def _detail(board: Board, row: Row, column: Column, cell: Cell, folder: Path) ->
     for name, words in facts.items():
         yield f"<dt>{name}</dt><dd>{words}</dd>"
     yield "</dl></details>"
+
+
+def _answered(models: Mapping[str, str], result: BenchmarkResult) -> dict[str, str]:
+    """What is known of who answered: the model's digest, or that of the file of completions."""
+    given = result.completions
+    if given is None:
+        return {"model": f"<code>{escape(models.get(result.model, 'digest not recorded'))}</code>"}
+    facts = {"completions": f"{escape(given.file)}, sha256 <code>{escape(given.sha256)}</code>"}
+    if given.stated:
+        facts["stated"] = escape(f"{', '.join(given.stated)}: by whoever scored the file, checked against nothing")
+    return facts
 
 
 def _foot(board: Board) -> Iterator[str]:

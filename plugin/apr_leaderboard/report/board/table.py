@@ -58,6 +58,11 @@ class Cell:
         return self.standing.value
 
     @property
+    def stated(self) -> bool:
+        """Whether model and engine are somebody's word for a file of completions."""
+        return self.result.stated
+
+    @property
     def caveat(self) -> str:
         """Why the rate does not count in full: INVALID, INCOMPLETE; empty where it does."""
         if not self.run.results.run.valid:
@@ -132,7 +137,11 @@ class Board:
 
 
 def board_of(found: FoundRuns, catalogue: Catalogue | None = None, suites: Iterable[Benchmark] = ()) -> Board:
-    """Lay out recorded runs. Of several measurements of the same, the newest that is valid and complete counts."""
+    """Lay out recorded runs.
+
+    Of several measurements of the same, the newest that is valid and complete counts; one whose engine was seen at
+    work before one that is only stated.
+    """
     suites = tuple(suites)
     rows: dict[tuple[str, ...], Row] = {}
     taken: dict[tuple[tuple[str, ...], Column], list[tuple[RecordedRun, BenchmarkResult]]] = {}
@@ -151,10 +160,11 @@ def board_of(found: FoundRuns, catalogue: Catalogue | None = None, suites: Itera
 
 
 def _cell(measured: list[tuple[RecordedRun, BenchmarkResult]], published: PublishedFigure | None) -> Cell:
-    """Runs come oldest first; an incomplete or invalid one counts only where there is no better."""
+    """Runs come oldest first; an incomplete, invalid or stated one counts only where there is no better."""
     whole = [(run, result) for run, result in measured if result.complete and run.results.run.valid]
-    run, result = (whole or measured)[-1]
-    history = [(run.results.run.started, result.pass_at_k["1"]) for run, result in whole if "1" in result.pass_at_k]
+    best = [(run, result) for run, result in whole if not result.stated] or whole
+    run, result = (best or measured)[-1]
+    history = [(run.results.run.started, result.pass_at_k["1"]) for run, result in best if "1" in result.pass_at_k]
     return Cell(run, result, published, tuple(history))
 
 

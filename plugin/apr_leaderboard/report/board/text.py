@@ -16,7 +16,7 @@ __all__ = ["csv_of", "json_of", "markdown_of"]
 _FIELDS = (
     "model", "recipe", "after", "profile", "decoding", "benchmark", "engine", "pass_at_1", "low", "high", "level",
     "method", "solved", "judged", "problems", "samples", "complete", "valid", "published_percent",
-    "published_problems", "published_source", "verdict", "started", "evidence",
+    "published_problems", "published_source", "verdict", "started", "evidence", "stated",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _line(row: Row, column: Column, cell: Cell, folder: Path) -> str:
     words = [
         _plain(row.title),
         _plain(f"{row.profile}, {row.decoding}"),
-        _plain(column.engine),
+        _plain(column.engine) + (" (stated)" if cell.stated else ""),
         f"[{rate}]({link})" + (f" {cell.caveat}" if cell.caveat else ""),
         "" if interval is None else f"{100 * interval.low:.1f} to {100 * interval.high:.1f}",
         f"{cell.solved} of {cell.result.n_judged}",
@@ -103,6 +103,7 @@ def _record(row: Row, column: Column, cell: Cell, folder: Path) -> dict[str, obj
         "published_problems": figure and figure.n_problems,
         "published_source": figure and figure.source,
         "verdict": cell.verdict,
+        "stated": cell.stated,
         "started": cell.run.results.run.started,
         "evidence": Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix(),
     }

@@ -1,0 +1,139 @@
+"""Whose answers a file of completions holds, and how each ended: `--apr-completions-of`, and a line's `finish`."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugin_types import Project
+
+_CLI = Path(sys.executable).with_name("apr-leaderboard")
+_MODEL = "qwen2.5-coder-0.5b-instruct-q4_k_m"
+_FILE = "--apr-completions=samples.jsonl"
+
+
+@pytest.fixture
+def rows(project_root: Path) -> list[dict[str, Any]]:
+    """The smoke suite's problems."""
+    file = project_root / "recipes" / "suites" / "smoke.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def _write(project: Project, rows: Sequence[dict[str, Any]], **more: Any) -> str:
+    """Every problem answered rightly, with more fields on the first line; returns the file's digest."""
+    lines = [{"task_id": row["task_id"], "completion": row["canonical_solution"]} for row in rows]
+    text = "".join(json.dumps(line) + "\n" for line in [{**lines[0], **more}, *lines[1:]]).encode()
+    (project.path / "samples.jsonl").write_bytes(text)
+    return hashlib.sha256(text).hexdigest()
+
+
+def _results(project: Project, folder: str = "out") -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((project.path / folder / "results.json").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stated_run_stands_under_engine_and_model_with_the_file_as_evidence(
+    project: Project, rows: list[dict[str, Any]], workers: int
+) -> None:
+    """The label is told as somebody's word, on the last lines and in results.json; the digest is the file's."""
+    digest = _write(project, rows)
+    said = (f"--apr-completions-of=apr:{_MODEL}", "--apr-temperature=0", "--apr-max-tokens=64")
+    result = project.run("-m", "smoke", _FILE, *said, "--apr-report=out", workers=workers)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"smoke on {_MODEL} by apr: as stated of samples.jsonl (sha256 {digest[:16]}...)"])
+    [found] = _results(project)["benchmarks"]
+    assert (found["engine"], found["model"]) == ("apr", _MODEL)
+    assert found["decoding"] == {"temperature": 0.0, "max_tokens": 64}
+    assert found["completions"] == {
+        "file": "samples.jsonl",
+        "sha256": digest,
+        "stated": ["engine", "model", "decoding"],
+    }
+    assert _results(project)["run"]["models"] == {"samples.jsonl": digest}
+    assert [file.name for file in (project.path / "out" / "verdicts").iterdir()] == [
+        f"smoke-{_MODEL}-apr-standard@1.jsonl"
+    ]
+
+
+def test_file_nobody_says_anything_of_keeps_its_name_and_no_decoding(
+    project: Project, rows: list[dict[str, Any]]
+) -> None:
+    """Without the option a temperature says nothing of answers that are there."""
+    digest = _write(project, rows)
+    project.run("-m", "smoke", _FILE, "--apr-temperature=0.8", "--apr-report=out")
+    [found] = _results(project)["benchmarks"]
+    assert (found["engine"], found["model"], found["decoding"]) == ("file", "samples.jsonl", {})
+    assert found["completions"] == {"file": "samples.jsonl", "sha256": digest, "stated": []}
+
+
+def test_default_temperature_is_not_taken_for_the_users_word(project: Project, rows: list[dict[str, Any]]) -> None:
+    """Only what was typed, or stands in the ini file, is stated of the decoding."""
+    _write(project, rows)
+    who = "--apr-completions-of=apr:m"
+    project.run("-m", "smoke", _FILE, who, "--apr-report=out")
+    assert _results(project)["benchmarks"][0]["completions"]["stated"] == ["engine", "model"]
+    (project.path / "tox.ini").write_text("[pytest]\napr_temperature = 0.8\n")
+    project.run("-m", "smoke", _FILE, who, "--apr-report=ini")
+    assert _results(project, "ini")["benchmarks"][0]["decoding"] == {"temperature": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--apr-completions-of=apr:m"], "*--apr-completions-of: got no completions; accepted: with --apr-completions FILE"),
+        ([_FILE, "--apr-completions-of=apr"], "*--apr-completions-of: got 'apr'; accepted: ENGINE:MODEL, such as apr:*"),
+        ([_FILE, "--apr-completions-of=:m"], "*--apr-completions-of: got ':m'; accepted: ENGINE:MODEL*"),
+        ([_FILE, "--apr-completions-of=a b:m"], "*--apr-completions-of: got 'a b:m'; accepted: ENGINE:MODEL*"),
+    ],
+    ids=["alone", "no model", "no engine", "blank"],
+)  # fmt: skip
+def test_wrong_label_is_one_line_and_exit_code_4(
+    project: Project, rows: list[dict[str, Any]], words: list[str], line: str
+) -> None:
+    """What was got, and what is accepted."""
+    _write(project, rows)
+    result = project.run("-m", "smoke", *words)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_line_that_ended_by_context_is_that_verdict_and_no_program_runs(
+    project: Project, rows: list[dict[str, Any]], workers: int
+) -> None:
+    """Even a right answer does not count where the file says that the prompt did not fit."""
+    _write(project, rows, finish="context")
+    project.run("-m", "smoke", _FILE, "--apr-report=out", workers=workers)
+    [found] = _results(project)["benchmarks"]
+    assert [one["verdict"] for one in found["problems"]] == ["context"] + ["passed"] * 15
+    [evidence] = (project.path / "out" / "evidence").glob("*.gz")
+    assert "cpu" not in json.loads(gzip.decompress(evidence.read_bytes()).splitlines()[0])
+    shown = project.pytester.run(_CLI, "explain", "out", rows[0]["task_id"], "--rerun")
+    assert shown.ret == 0
+    shown.stdout.fnmatch_lines(["verdict: context *", "the answer ended by: context"])
+    shown.stdout.no_fnmatch_line("=== run again")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_reason_an_answer_ended_for_is_kept_and_scored_again(
+    project: Project, rows: list[dict[str, Any]], workers: int
+) -> None:
+    """`length` decides nothing, and stands in samples/, which scores to the same once more; other words are left."""
+    _write(project, rows, finish="length")
+    project.run("-m", "smoke", _FILE, "--apr-report=out", workers=workers)
+    [samples] = (project.path / "out" / "samples").iterdir()
+    kept = [json.loads(line) for line in gzip.decompress(samples.read_bytes()).splitlines()]
+    assert [line.get("finish") for line in kept] == ["length"] + [None] * 15
+    again = project.run("-m", "smoke", f"--apr-completions={samples}", "--apr-report=again", workers=workers)
+    assert again.ret == 0
+    assert _results(project, "again")["benchmarks"][0]["problems"] == _results(project)["benchmarks"][0]["problems"]
+    _write(project, rows, finish="eos_token")
+    result = project.run("-m", "smoke", _FILE, workers=workers)
+    result.stdout.fnmatch_lines(["smoke *16/16*"])
