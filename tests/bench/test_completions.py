@@ -64,6 +64,18 @@ def test_sample_file_solution_field_is_a_whole_program(tmp_path: Path, humaneval
 
 
 @pytest.mark.parametrize(
+    ("said", "finish"),
+    [("context", "context"), ("length", "length"), ("stop", "stop"), ("eos", None), (None, None), (["stop"], None)],
+)
+def test_sample_file_finish_is_taken_in_our_words_alone(said: object, finish: str | None, tmp_path: Path) -> None:
+    """Why an answer ended; what other tools write there decides nothing. Those without room are counted."""
+    path = _write(tmp_path / "s.jsonl", {"task_id": "T/0", "completion": "x", "finish": said})
+    with SampleFile(path, _TASKS) as samples:
+        assert [sample.finish for sample in samples] == [finish]
+        assert samples.n_out_of_context == (said == "context")
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ("{broken\n", r":2:1: not JSON"),

@@ -13,7 +13,8 @@ from recorded import MODEL, Recorder, verdicts_of
 
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.catalogue import load_catalogue
-from apr_leaderboard.report import Board, board_of, csv_of, find_runs, markdown_of, published_for
+from apr_leaderboard.model.results import GivenAnswers
+from apr_leaderboard.report import Board, board_of, csv_of, find_runs, markdown_of, page_of, published_for
 
 
 def _board(recorder: Recorder) -> Board:
@@ -96,6 +97,38 @@ def test_engines_stand_side_by_side_with_the_problems_only_one_solves(recorder: 
     assert pair.engines == ("apr", "reference")
     assert [len(tasks) for tasks in pair.only] == [0, 10]
     assert pair.p_value == pytest.approx(2 / 2**10)
+
+
+_GIVEN = GivenAnswers(file="answers.jsonl", sha256="ab" * 32, stated=("engine", "model", "decoding"))
+
+
+def test_stated_run_stands_beside_engines_and_published_figure_and_says_so(recorder: Recorder) -> None:
+    """One row, judged like any other; page, Markdown and CSV tell whose word the label is."""
+    recorder.run("a", recorder.evaluation(verdicts_of(100, 164)), day=1)
+    recorder.run("b", recorder.evaluation(verdicts_of(94, 164), engine="apr", completions=_GIVEN), day=2)
+    board = _board(recorder)
+    assert [column.engine for column in board.columns] == ["apr", "reference"]
+    assert [cell.verdict for cell in board.rows[0].cells.values()] == [
+        "consistent (-7 problems)",
+        "consistent (-1 problems)",
+    ]
+    assert "| apr (stated) |" in markdown_of(board, recorder.root)
+    stated = {line["engine"]: line["stated"] for line in csv.DictReader(io.StringIO(csv_of(board, recorder.root)))}
+    assert stated == {"apr": "True", "reference": "False"}
+    page = page_of(board, recorder.root)
+    assert page.count(">stated</span>") == 1
+    assert f"answers.jsonl, sha256 <code>{_GIVEN.sha256}</code>" in page
+
+
+def test_run_the_suite_saw_counts_before_a_later_stated_one(recorder: Recorder) -> None:
+    """A label that nothing checks does not push a measurement aside; it does push aside one that is not whole."""
+    recorder.run("a", recorder.evaluation(verdicts_of(100, 164), engine="apr"), day=1)
+    recorder.run("b", recorder.evaluation(verdicts_of(94, 164), engine="apr", completions=_GIVEN), day=2)
+    [cell] = _board(recorder).rows[0].cells.values()
+    assert (cell.solved, len(cell.history)) == (100, 1)
+    recorder.run("a", recorder.evaluation(verdicts_of(9, 10), engine="apr", n_problems=164), day=1)
+    [cell] = _board(recorder).rows[0].cells.values()
+    assert (cell.solved, cell.stated) == (94, True)
 
 
 def test_recipe_stages_and_decodings_are_rows_of_their_own(recorder: Recorder) -> None:
