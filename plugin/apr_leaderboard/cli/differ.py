@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from apr_leaderboard.cli.grouped import grouped
 from apr_leaderboard.engine.apr.binary import find_binary, identify
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.proof.differ import (
@@ -32,49 +34,57 @@ from apr_leaderboard.proof.differ import (
 __all__ = ["differ"]
 
 
-def differ(
-    engine: Annotated[str, typer.Option("--engine", help="The engine under test: apr.")] = "apr",
-    apr_bin: Annotated[Path | None, typer.Option("--apr-bin", help="The program; else APR_BIN, then PATH.")] = None,
-    ops: Annotated[str, typer.Option("--ops", help="Operations, with commas; all when not given.")] = "",
-    cases: Annotated[int, typer.Option("--cases", min=1, help="Cases of each operation, or its whole grid.")] = 200,
-    seed: Annotated[int, typer.Option("--seed", help="Of the draw of cases.")] = 0,
-    out: Annotated[Path, typer.Option("--out", help="Where journal, summary and reproducers go.")] = Path("differ"),
-    minutes: Annotated[float, typer.Option("--minutes", min=0.0, help="Start no case after this long.")] = 15.0,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cases tried at a time.")] = 2,
+@dataclass(frozen=True)
+class _Asked:
+    """What `differ` is asked."""
+
+    engine: Annotated[str, typer.Option("--engine", help="The engine under test: apr.")] = "apr"
+    apr_bin: Annotated[Path | None, typer.Option("--apr-bin", help="The program; else APR_BIN, then PATH.")] = None
+    ops: Annotated[str, typer.Option("--ops", help="Operations, with commas; all when not given.")] = ""
+    cases: Annotated[int, typer.Option("--cases", min=1, help="Cases of each operation, or its whole grid.")] = 200
+    seed: Annotated[int, typer.Option("--seed", help="Of the draw of cases.")] = 0
+    out: Annotated[Path, typer.Option("--out", help="Where journal, summary and reproducers go.")] = Path("differ")
+    minutes: Annotated[float, typer.Option("--minutes", min=0.0, help="Start no case after this long.")] = 15.0
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cases tried at a time.")] = 2
     pages: Annotated[
         Path | None, typer.Option("--pages", help="Also write each finding here, as NAME.md and NAME.sh.")
-    ] = None,
-    show_ops: Annotated[bool, typer.Option("--list", help="List the operations and their oracles.")] = False,
-) -> None:
+    ] = None
+    show_ops: Annotated[bool, typer.Option("--list", help="List the operations and their oracles.")] = False
+
+
+@grouped
+def differ(asked: _Asked) -> None:
     """Compare the engine with the oracle on every operation over generated models, and shrink what differs.
 
     Each kind of difference becomes a folder in OUT with a `run.sh` that shows it from an empty folder. The same command
     goes on where it was ended; Ctrl-C keeps what was found. Exit code 1 says that something differs.
     """
-    operations = chosen_operations(ops)
-    if show_ops:
+    operations = chosen_operations(asked.ops)
+    if asked.show_ops:
         for operation in operations:
             typer.echo(f"{operation.name:20} {operation.grid:>9} cases  {operation.states}")
         return
-    if engine != "apr":
-        raise RequestError(f"--engine: got {engine!r}; allowed: apr (the reference engine's formulas are the oracle)")
-    binary = find_binary(apr_bin)
-    campaign = Campaign(binary, identify(binary), operations, cases, seed)
-    out = out.absolute()
+    if asked.engine != "apr":
+        raise RequestError(
+            f"--engine: got {asked.engine!r}; allowed: apr (the reference engine's formulas are the oracle)"
+        )
+    binary = find_binary(asked.apr_bin)
+    campaign = Campaign(binary, identify(binary), operations, asked.cases, asked.seed)
+    out = asked.out.absolute()
     taken_up = campaign.open(out)
     if taken_up:
         typer.echo(f"{taken_up} cases are known from {out}", err=True)
     started = time.monotonic()
     try:
-        whole = campaign.run(out, jobs, minutes, partial(_tell, sys.stderr.isatty(), started))
+        whole = campaign.run(out, asked.jobs, asked.minutes, partial(_tell, sys.stderr.isatty(), started))
     except KeyboardInterrupt:
         whole = False
     found = _reproduce(campaign, out)
     (out / "SUMMARY.md").write_text(
         summary_text(campaign, found, campaign.identity, time.monotonic() - started), encoding="utf-8"
     )
-    if pages is not None:
-        _publish(found, pages)
+    if asked.pages is not None:
+        _publish(found, asked.pages)
     _show(campaign, found, out)
     if not whole:
         typer.echo("not all cases were tried; the same command goes on")

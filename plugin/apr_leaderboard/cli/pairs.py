@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from apr_leaderboard.cli.benchdata import problems_of
 from apr_leaderboard.cli.compare import pick
 from apr_leaderboard.cli.failures import RunArgument, recorded
 from apr_leaderboard.cli.figures import some
+from apr_leaderboard.cli.grouped import grouped
 from apr_leaderboard.cli.leaderboard import known_here
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.report.analysis import PairsReport, judged_answers, make_pairs
@@ -22,11 +24,14 @@ __all__ = ["pairs"]
 _HELD_OUT = ("humaneval", "mbpp")
 
 
-def pairs(
-    run: RunArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The JSONL to write: prompt, chosen, rejected.")],
-    benchmark: Annotated[str | None, typer.Option(help="Only this benchmark's samples.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
+@dataclass(frozen=True)
+class _Asked:
+    """What `pairs` is asked."""
+
+    run: RunArgument
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The JSONL to write: prompt, chosen, rejected.")]
+    benchmark: Annotated[str | None, typer.Option(help="Only this benchmark's samples.")] = None
+    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None
     against: Annotated[
         list[str] | None,
         typer.Option(
@@ -34,37 +39,40 @@ def pairs(
             help="A benchmark to keep unseen, and where its data are; repeat. humaneval and mbpp when not given; "
             "none: no one.",
         ),
-    ] = None,
-    most: Annotated[int | None, typer.Option(min=1, help="At most this many pairs a task.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Only this engine.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
-) -> None:
+    ] = None
+    most: Annotated[int | None, typer.Option(min=1, help="At most this many pairs a task.")] = None
+    engine: Annotated[str | None, typer.Option(help="Only this engine.")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False
+
+
+@grouped
+def pairs(asked: _Asked) -> None:
     """Put answers that passed beside answers that failed, in the form that the align stage reads.
 
     Equal answers count once. A task that repeats a problem of a benchmark to be kept unseen is left out (half of the
     problem's runs of ten words), so pairs for HumanEval's sake are made from other benchmarks. Exit code 1: no pair.
     """
-    found = recorded(run)
-    names = [benchmark] if benchmark else list(dict.fromkeys(one.name for one in found.results.benchmarks))
-    held_out = _held_out(against)
+    found = recorded(asked.run)
+    names = [asked.benchmark] if asked.benchmark else list(dict.fromkeys(one.name for one in found.results.benchmarks))
+    held_out = _held_out(asked.against)
     told: list[PairsReport] = []
     for name in names:
-        result = pick(found.results, name, model, engine)
+        result = pick(found.results, name, asked.model, asked.engine)
         if result.n_samples < 2:
-            raise RequestError(f"{run}: {name} has 1 sample a problem; accepted: --apr-samples 2 or more")
-        told.append(make_pairs(judged_answers(found, result), held_out, most=most))
+            raise RequestError(f"{asked.run}: {name} has 1 sample a problem; accepted: --apr-samples 2 or more")
+        told.append(make_pairs(judged_answers(found, result), held_out, most=asked.most))
     records = [pair for one in told for pair in one.pairs]
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in records), encoding="utf-8")
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text("".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in records), encoding="utf-8")
     except OSError as error:
-        raise RequestError(f"{out}: cannot be written: {error.strerror}; accepted: a file in a folder") from None
-    if as_json:
+        raise RequestError(f"{asked.out}: cannot be written: {error.strerror}; accepted: a file in a folder") from None
+    if asked.as_json:
         typer.echo(json.dumps({name: _counts(one) for name, one in zip(names, told, strict=True)}, indent=1))
     else:
         for name, one in zip(names, told, strict=True):
-            typer.echo("\n".join(f"{name}: {line}" for line in _lines(one, against)))
-        typer.echo(f"{out}: {len(records)} pairs")
+            typer.echo("\n".join(f"{name}: {line}" for line in _lines(one, asked.against)))
+        typer.echo(f"{asked.out}: {len(records)} pairs")
     if not records:
         raise typer.Exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from apr_leaderboard.cli.compare import load_run
 from apr_leaderboard.cli.figures import format_size
+from apr_leaderboard.cli.grouped import grouped
 from apr_leaderboard.engine import make_engine
 from apr_leaderboard.errors import RequestError, SourceUnavailableError
 from apr_leaderboard.model.recipe import load_recipe
@@ -25,52 +27,58 @@ _MOST_LINES = 60
 _SIGNS = {"new": "+", "changed": "~", "same": "=", "only there": " "}
 
 
-def submit(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The report folder of the run that made the model.")],
-    repo: Annotated[str, typer.Option(help="OWNER/NAME on the hub; the recipe's submit stage's when not given.")] = "",
-    recipe: Annotated[str, typer.Option(help="Which recipe, where the run holds several.")] = "",
-    engine: Annotated[str, typer.Option(help="Whose model, where several engines ran it.")] = "",
-    licence: Annotated[str | None, typer.Option(help="The model's licence; its base model's when not given.")] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("submission"),
-    root: Annotated[Path, typer.Option(help="The project: where recipes/ is.")] = Path(),
+@dataclass(frozen=True)
+class _Asked:
+    """What `submit` is asked."""
+
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The report folder of the run that made the model.")]
+    repo: Annotated[str, typer.Option(help="OWNER/NAME on the hub; the recipe's submit stage's when not given.")] = ""
+    recipe: Annotated[str, typer.Option(help="Which recipe, where the run holds several.")] = ""
+    engine: Annotated[str, typer.Option(help="Whose model, where several engines ran it.")] = ""
+    licence: Annotated[str | None, typer.Option(help="The model's licence; its base model's when not given.")] = None
+    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("submission")
+    root: Annotated[Path, typer.Option(help="The project: where recipes/ is.")] = Path()
     store: Annotated[
         Path | None,
         typer.Option("--store", envvar="APR_STORE", help="The store's folder; the user's cache folder when not given."),
-    ] = None,
+    ] = None
     really: Annotated[
         bool, typer.Option("--upload/--dry-run", help="Upload after the checks, or only write and compare.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
-    private: Annotated[bool, typer.Option("--private", help="Make the repository a private one.")] = False,
-) -> None:
+    ] = False
+    yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False
+    private: Annotated[bool, typer.Option("--private", help="Make the repository a private one.")] = False
+
+
+@grouped
+def submit(asked: _Asked) -> None:
     """Write the exact folder of a submission, check it, and show how it differs from what the hub holds.
 
     With --upload it is then uploaded, after a question or with --yes, with the token that huggingface_hub finds, and
     only if no check fails. Exit code 1 says that a check failed.
     """
-    results = load_run(run)
-    made = _made(results, recipe, engine)
-    workbench = _workbench(root, store, made)
+    results = load_run(asked.run)
+    made = _made(results, asked.recipe, asked.engine)
+    workbench = _workbench(asked.root, asked.store, made)
     try:
-        plan = _plan(workbench, root, made)
-        repo = repo or _repo_of(plan)
-        written = make_submission(workbench, plan, results, out, repo=repo, licence=licence)
+        plan = _plan(workbench, asked.root, made)
+        repo = asked.repo or _repo_of(plan)
+        written = make_submission(workbench, plan, results, asked.out, repo=repo, licence=asked.licence)
     finally:
         workbench.close()
     _show(written)
-    differences = _compared(out, repo)
+    differences = _compared(asked.out, repo)
     if written.failed:
         typer.echo("not to be uploaded: " + "; ".join(f"{one.name}: {one.words}" for one in written.failed))
         raise typer.Exit(1)
-    if not really:
-        typer.echo(f"dry run: {out} is what --upload would send to {repo}")
+    if not asked.really:
+        typer.echo(f"dry run: {asked.out} is what --upload would send to {repo}")
     elif differences is None:
         raise SourceUnavailableError(repo, ["the hub cannot be asked what it holds"])
     elif not any(one.state in ("new", "changed") for one in differences):
         typer.echo(f"nothing to upload: {repo} holds all of it")
     else:
-        _confirm(repo, yes=yes)
-        typer.echo(f"uploaded: {upload(out, repo, f'{written.submission.recipe.name}', private=private)}")
+        _confirm(repo, yes=asked.yes)
+        typer.echo(f"uploaded: {upload(asked.out, repo, f'{written.submission.recipe.name}', private=asked.private)}")
 
 
 def _made(results: Results, recipe: str, engine: str) -> StageResult:

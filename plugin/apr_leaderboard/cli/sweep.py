@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from apr_leaderboard.bench import profile_named
 from apr_leaderboard.cli.figures import aligned, format_rate
+from apr_leaderboard.cli.grouped import grouped
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.results import BenchmarkResult
 from apr_leaderboard.report import read_results
@@ -66,34 +67,41 @@ class _Request:
         return [*words, *self.more, f"--apr-report={self.out / point.name}"]
 
 
-def sweep(
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="What to ask, such as humaneval.")],
-    model: Annotated[str, typer.Option(help="A catalogue name, a path, or hf://owner/name@revision/file.")],
+@dataclass(frozen=True)
+class _Asked:
+    """What `sweep` is asked."""
+
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="What to ask, such as humaneval.")]
+    model: Annotated[str, typer.Option(help="A catalogue name, a path, or hf://owner/name@revision/file.")]
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where reports go; reports/sweep/BENCHMARK when not given."),
-    ] = None,
-    prompts: Annotated[str, typer.Option(help="Prompt profiles, commas between.")] = "standard",
-    temperatures: Annotated[str, typer.Option(help="Temperatures, commas between; 0 is greedy.")] = "0",
-    samples: Annotated[int, typer.Option(min=1, help="Samples a problem where the temperature is above 0.")] = 1,
-    engine: Annotated[list[str] | None, typer.Option(help="The engine; repeat for more.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Run points that are done once more.")] = False,
+    ] = None
+    prompts: Annotated[str, typer.Option(help="Prompt profiles, commas between.")] = "standard"
+    temperatures: Annotated[str, typer.Option(help="Temperatures, commas between; 0 is greedy.")] = "0"
+    samples: Annotated[int, typer.Option(min=1, help="Samples a problem where the temperature is above 0.")] = 1
+    engine: Annotated[list[str] | None, typer.Option(help="The engine; repeat for more.")] = None
+    again: Annotated[bool, typer.Option("--again", help="Run points that are done once more.")] = False
     pytest_option: Annotated[
         list[str] | None, typer.Option("--pytest-option", help="Handed on, such as --apr-limit=20; repeat.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
-) -> None:
+    ] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False
+
+
+@grouped
+def sweep(asked: _Asked) -> None:
     """Ask one model in several ways, a pytest run each, and put what came of it into one table.
 
     Started again, it goes on where it was: finished points are read from their reports, and within a point the store
     has every answer that was made. Exit code 1: a point failed, its log says why.
     """
-    out = out or Path("reports") / "sweep" / benchmark
-    request = _Request(model, benchmark, tuple(engine or ()), tuple(pytest_option or ()), out)
-    points = _points(prompts, temperatures, samples)
+    out = asked.out or Path("reports") / "sweep" / asked.benchmark
+    more = tuple(asked.pytest_option or ())
+    request = _Request(asked.model, asked.benchmark, tuple(asked.engine or ()), more, out)
+    points = _points(asked.prompts, asked.temperatures, asked.samples)
     failed, rows = [], []
     for point in points:
-        found = None if again else _done(request, point)
+        found = None if asked.again else _done(request, point)
         if found is None:
             typer.echo(f"{point.name}: running", err=True)
             found = _run(request, point)
@@ -102,7 +110,7 @@ def sweep(
         if found is None:
             failed.append(point.name)
         rows += [(point, result) for result in found or ()]
-    typer.echo(json.dumps([_body(*row) for row in rows], indent=1) if as_json else "\n".join(_table(rows)))
+    typer.echo(json.dumps([_body(*row) for row in rows], indent=1) if asked.as_json else "\n".join(_table(rows)))
     for name in failed:
         typer.echo(f"failed: {name}: see {out / name}.log", err=True)
     if failed:
