@@ -5,6 +5,7 @@ from __future__ import annotations
 from apr_leaderboard.pipeline.binding import export_step
 from apr_leaderboard.pipeline.evaluation import Decoding, Evaluation
 from apr_leaderboard.pipeline.guard import Guard, judge_alerts
+from apr_leaderboard.pipeline.lines import json_line
 from apr_leaderboard.pipeline.marks import mark_of
 from apr_leaderboard.pipeline.outcomes import evaluation_outcomes, stage_outcomes
 from apr_leaderboard.pipeline.plan import Plan, PlannedStage
@@ -33,6 +34,7 @@ __all__ = [
     "checkpoint_of",
     "evaluation_outcomes",
     "export_step",
+    "json_line",
     "judge_alerts",
     "mark_of",
     "scores_digest",

@@ -14,6 +14,7 @@ from apr_leaderboard.engine.protocol import Watch
 from apr_leaderboard.errors import EngineOutputError
 from apr_leaderboard.model.generation import Completion, Prompt
 from apr_leaderboard.model.record import StageRecord
+from apr_leaderboard.pipeline.lines import write_lines
 from apr_leaderboard.pipeline.steps import EngineStep
 from apr_leaderboard.store import Journal, Store
 
@@ -58,8 +59,8 @@ class GenerateStep(EngineStep):
             raise EngineOutputError(
                 self.engine.name, f"{len(left)} of {len(wanted)} prompts have no answer, first {left[0].task_id}"
             )
-        _write_lines(out / PROMPTS, (prompt.model_dump(mode="json") for prompt in job.prompts))
-        _write_lines(out / COMPLETIONS, (have[prompt.key].model_dump(mode="json") for prompt in job.prompts))
+        write_lines(out / PROMPTS, (prompt.model_dump(mode="json") for prompt in job.prompts))
+        write_lines(out / COMPLETIONS, (have[prompt.key].model_dump(mode="json") for prompt in job.prompts))
         # Which prompts this run happened to ask must not show in what is kept: the command names them all.
         return record.model_copy(update={"command": self.engine.command(job, out), "figures": {}})
 
@@ -83,9 +84,3 @@ def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def _write_lines(file: Path, bodies: Iterable[object]) -> None:
-    with file.open("w", encoding="utf-8") as out:
-        for body in bodies:
-            out.write(json.dumps(body, ensure_ascii=False, sort_keys=True) + "\n")

@@ -22,6 +22,7 @@ from apr_leaderboard.errors import SandboxError
 from apr_leaderboard.model.results import ProblemResult
 from apr_leaderboard.pipeline.answers import Answer, Answers
 from apr_leaderboard.pipeline.evaluation import Evaluation
+from apr_leaderboard.pipeline.lines import write_lines
 from apr_leaderboard.pipeline.steps import Runner
 from apr_leaderboard.pipeline.tasklock import TaskLocks
 from apr_leaderboard.sandbox import Limits, Program, Sandbox, SandboxResult, Verdict
@@ -181,7 +182,7 @@ class Scorer:
             entry = self.runner.store.get(self.node)
             self._committed = entry is not None
             if entry is not None:
-                with entry.file(VERDICTS).open(encoding="utf-8") as lines:
+                with entry.file(VERDICTS).open("rb") as lines:
                     for line in lines:
                         record = json.loads(line)
                         self._known[(record["index"], record["sample"])] = record
@@ -190,7 +191,7 @@ class Scorer:
     def _load_evidence(self) -> None:
         entry = self.runner.store.get(evidence_node(self.node))
         if entry is not None:
-            with entry.file(EVIDENCE).open(encoding="utf-8") as lines:
+            with entry.file(EVIDENCE).open("rb") as lines:
                 self._known |= {(one["index"], one["sample"]): one for one in map(json.loads, lines)}
 
     def _has(self, index: int, samples: list[int]) -> bool:
@@ -285,9 +286,7 @@ def _found(program: Program, sample: int, result: SandboxResult) -> dict[str, An
 
 
 def _write(file: Path, records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    with file.open("w", encoding="utf-8") as out:
-        for record in records:
-            out.write(json.dumps(record, sort_keys=True) + "\n")
+    write_lines(file, records)
     return {}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from apr_leaderboard.pipeline import Evaluation, Workbench
+from apr_leaderboard.pipeline import Evaluation, Workbench, json_line
 
 __all__ = ["evaluation_slug", "read_lines", "write_evidence"]
 
@@ -133,7 +133,7 @@ class _Writer:
             self._raw = self._draft.open("wb")
             packed = self._file.suffix == ".gz"
             self._out = gzip.GzipFile("", "wb", 6, fileobj=self._raw, mtime=0) if packed else self._raw
-        self._out.write(json.dumps(body, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+        self._out.write(json_line(body))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for stream in (self._out, self._raw):
