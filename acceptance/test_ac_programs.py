@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from apr_leaderboard.criteria import Trial
-from apr_leaderboard.criteria.hardware import need_wgpu
+from apr_leaderboard.criteria.hardware import backend_used, need_no_vendor_libraries, need_wgpu
 from apr_leaderboard.criteria.resuming import resumed_digests
 from apr_leaderboard.criteria.running import answer_alone, stages_done
 from apr_leaderboard.criteria.working import compiled
@@ -66,7 +66,11 @@ def test_the_compiled_model_is_small_and_writes_valid_python(trial: Trial) -> No
 @pytest.mark.criterion("AC-028")
 @pytest.mark.unfalsifiable("asks for wgpu, which is not here: nothing to break")
 def test_training_and_inference_work_without_the_vendors_toolkit(trial: Trial) -> None:
-    """Recipe G, with the vendor's libraries hidden from the process."""
+    """Recipe G, where the vendor's libraries are nowhere to be found."""
     need_wgpu(trial)
+    need_no_vendor_libraries(trial)
     done = stages_done(trial, "recipe-g-wgpu-proof")
     trial.measure("stages done", ", ".join(done), "finetune and eval among them", {"finetune", "eval"} <= set(done))
+    backend, given_up = backend_used(trial)
+    trial.measure("backend that was used", backend, "not the CPU", not backend.endswith("cpu"))
+    trial.measure("jobs that gave it up for the CPU", given_up, "0", given_up == 0)

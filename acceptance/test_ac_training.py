@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from apr_leaderboard.criteria import Trial
-from apr_leaderboard.criteria.hardware import need_wgpu
+from apr_leaderboard.criteria.hardware import backend_used, need_wgpu
 from apr_leaderboard.criteria.losses import course_of, held_bytes, peak_bytes
 from apr_leaderboard.criteria.memory import memory_of_7b
 from apr_leaderboard.criteria.texts import perplexity_of
@@ -103,6 +103,9 @@ def test_the_loss_falls_over_two_epochs_on_wgpu(trial: Trial) -> None:
     """As AC-004, on that backend."""
     need_wgpu(trial)
     losses = course_of(trial.stage("recipe-g-wgpu-proof", StageName.FINETUNE), "loss").by_epoch()
+    backend, given_up = backend_used(trial)
+    trial.measure("backend that was used", backend, "not the CPU", not backend.endswith("cpu"))
+    trial.measure("jobs that gave it up for the CPU", given_up, "0", given_up == 0)
     trial.measure("loss in the second epoch", losses[1], f"below {losses[0]:.4g}", losses[1] < losses[0])
 
 

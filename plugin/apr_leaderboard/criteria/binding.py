@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from apr_leaderboard.criteria.quality import sources_digest
@@ -18,7 +19,17 @@ _PATTERNS = ("plugin/apr_leaderboard/**/*.py", "contracts/*.yaml", "recipes/*.ya
 
 
 class _ReferenceLab(Lab):
-    """The suite's own contracts are measured on the reference engine, whichever is asked for."""
+    """The suite's own contracts are measured on the reference engine, whichever is asked for, in the trial's folder."""
+
+    def __init__(self, trial: Trial) -> None:
+        super().__init__(lambda: trial.workbench)
+        self._folder = trial.folder / "contracts"
+        self._folder.mkdir(exist_ok=True)
+
+    @property
+    def folder(self) -> Path:
+        """Not one of its own, which would go when this is forgotten, with a warning in whichever test comes next."""
+        return self._folder
 
     @property
     def engine(self) -> Engine:
@@ -37,7 +48,7 @@ def settled(trial: Trial) -> list[ObligationResult]:
 
 
 def _settle_all(trial: Trial) -> dict[str, Any]:
-    lab = _ReferenceLab(lambda: trial.workbench)
+    lab = _ReferenceLab(trial)
     rows = []
     for file in sorted((trial.root / "contracts").glob("*.yaml")):
         loaded = load_contract(file)

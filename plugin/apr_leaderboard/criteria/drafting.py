@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from apr_leaderboard.criteria.hardware import backend_used
 from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import Command, run_command
 from apr_leaderboard.errors import EngineRefusedError
-from apr_leaderboard.proof import Refuted
+from apr_leaderboard.proof import NotHere, Refuted
 
 __all__ = ["speed_with_and_without_a_draft"]
 
@@ -20,16 +21,17 @@ _USAGE: Final = 2
 def speed_with_and_without_a_draft(trial: Trial) -> tuple[float, float]:
     """Tokens a second, plain and drafted.
 
-    Raises `EngineRefusedError` with the engine's words where it takes no draft, and `Refuted` where it takes one that
+    The plain speed is told with its backend. Raises `NotHere` for an engine of ours, which has no words of its own,
+    `EngineRefusedError` with the program's words where it takes no draft, and `Refuted` where it takes one that
     nothing here can measure: then the criterion is no longer blocked, and this is to be written.
     """
     if trial.saboteur is not None:
         plain, drafted = trial.given((1.0, 1.5))
         return plain, drafted
+    trial.tell("backend that was used", backend_used(trial)[0])
     program = getattr(trial.sound_engine, "binary", None)
     if not isinstance(program, Path):
-        words = f"it has no draft model: it does {', '.join(sorted(trial.sound_engine.capabilities()))}"
-        raise EngineRefusedError(trial.sound_engine.name, words)
+        raise NotHere(f"needs an engine that takes a draft model: {trial.sound_engine.name} has none")
     model = trial.model()
     assert model.checkpoint is not None
     said = []

@@ -20,6 +20,7 @@ from apr_leaderboard.model.record import Figure, Finding
 from apr_leaderboard.model.results import Interval, Measure
 from apr_leaderboard.model.stage import ImportParams, StageName
 from apr_leaderboard.pipeline import Decoding, Done, EngineStep, EvaluationScore, Plan, Workbench
+from apr_leaderboard.pipeline.answers import GeneratedAnswers
 from apr_leaderboard.pipeline.evaluation import Subject
 from apr_leaderboard.pipeline.generation import COMPLETIONS, GenerateStep, prompts_digest, read_completions
 from apr_leaderboard.proof import Lab, NotHere, Refuted
@@ -84,12 +85,15 @@ class Trial(Lab):
         return self._broken_engine
 
     def engine_for(self, op: str) -> Engine:
-        """The saboteur's engine for what it breaks, the sound one for everything else. Raises where it has no such."""
+        """The saboteur's engine for what it breaks, the sound one for everything else.
+
+        Raises `NotHere` where the engine is not offered such jobs: the words are ours, so that blocks nothing.
+        """
         broken = self.saboteur is not None and op in self.saboteur.ops
         engine = self._broken_engine if broken else self.sound_engine
         if op not in engine.capabilities():
             does = ", ".join(sorted(engine.capabilities()))
-            raise EngineRefusedError(engine.name, f"it has no {op}; it does {does}")
+            raise NotHere(f"needs an engine that does {op}: {engine.name} does {does}")
         return engine
 
     @property
@@ -218,7 +222,8 @@ class Trial(Lab):
             raise NotHere(f"needs the data of {benchmark}: {error}") from None
         found = self._own([made], lambda: self.workbench.score(evaluation))
         self.all_cached = self.all_cached and found.cached
-        self.commands.append(evaluation.answers.command(self.workbench.store))
+        if isinstance(evaluation.answers, GeneratedAnswers):
+            self.note(self.workbench.runner.run(evaluation.answers.step))
         self.artefacts[f"{benchmark} by {name}"] = evaluation.answers.key
         if found.invalid:
             raise Refuted(f"the self-check of {benchmark} fails: {found.invalid[0]}")

@@ -16,6 +16,7 @@ from apr_leaderboard.engine.apr.compiling import compile_argv, verify_program
 from apr_leaderboard.engine.apr.distilling import distill_argv, verify_student
 from apr_leaderboard.engine.apr.exits import raise_unless_ok
 from apr_leaderboard.engine.apr.exports import verify_export
+from apr_leaderboard.engine.apr.fallback import fallback_findings
 from apr_leaderboard.engine.apr.generating import generate_by_batch, generate_by_server
 from apr_leaderboard.engine.apr.limits import checkpoint_bytes, job_seconds
 from apr_leaderboard.engine.apr.preparing import verify_prepared
@@ -348,6 +349,7 @@ class AprEngine:
         figures: outputs.Figures | None = None,
         findings: Sequence[Finding] = (),
     ) -> StageRecord:
+        argv = self.command(job, out)
         leaves = not isinstance(job, (GenerateJob, PerplexityJob, CheckJob, InspectJob, BenchJob))
         checkpoint, kind = self.produces(job) if leaves else (None, None)
         figures = dict(figures or {})
@@ -358,10 +360,10 @@ class AprEngine:
         return StageRecord(
             op=job.op,
             engine=self.identity(),
-            command=self.command(job, out),
+            command=argv,
             checkpoint=checkpoint,
             format=kind,
             figures=figures,
-            findings=tuple(findings),
+            findings=(*findings, *fallback_findings(finished.stderr_tail, argv)),
             seconds=finished.seconds,
         )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from apr_leaderboard.engine.apr.argv import PROMPTS_FILE, shell_line
 from apr_leaderboard.engine.apr.exits import own_words, raise_unless_ok
+from apr_leaderboard.engine.apr.fallback import cpu_fallbacks
 from apr_leaderboard.engine.apr.requests import (
     Answer,
     PrefillState,
@@ -38,7 +39,6 @@ _SECONDS_PER_TOKEN: Final = 5.0
 _TOKENIZE_SECONDS: Final = 60.0
 _TURN_END: Final = "<|im_end|>"
 _CONTEXT_WORDS: Final = ("context limit exceeded", "context length", "context window")
-_FALLBACK: Final = ("falling back", "fell back", "fallback")
 _APPROXIMATED: Final = "does NOT reproduce the model's tokenization"
 
 
@@ -103,9 +103,7 @@ class Tally:
                 f" about {self.cut_tokens:.0f} of {self.n_tokens} tokens for nothing; they were cut afterwards",
             ))  # fmt: skip
         lines = [line.strip() for line in self.log.splitlines()]
-        fallbacks = [
-            line for line in lines if "cpu" in line.lower() and any(word in line.lower() for word in _FALLBACK)
-        ]
+        fallbacks = cpu_fallbacks(self.log)
         if fallbacks or len(self.backends) > 1:
             counts = ", ".join(f"{count} on {name}" for name, count in sorted(self.backends.items()))
             found.append(("cpu-fallback", f"answers by backend: {counts or 'unknown'}; {'; '.join(fallbacks[:2])}"))

@@ -1,0 +1,181 @@
+"""What an engine can run on: reasons for not running that are true of that engine, and GPUs that were given up."""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from apr_leaderboard.criteria import Asked, Trial
+from apr_leaderboard.criteria.drafting import speed_with_and_without_a_draft
+from apr_leaderboard.criteria.hardware import backend_used, need_no_vendor_libraries, need_wgpu, vulkan_adapters
+from apr_leaderboard.engine import Checkpoint
+from apr_leaderboard.errors import EngineOutputError
+from apr_leaderboard.model.record import EngineIdentity, Finding, StageRecord
+from apr_leaderboard.pipeline import Workbench
+from apr_leaderboard.proof import NotHere
+from apr_leaderboard.proof.lab import Made
+
+_RECORDED = Path(__file__).with_name("recorded") / "devices-no-adapter.json"
+
+
+class Bench(Trial):
+    """A trial whose engine says of `bench` what it is told to say."""
+
+    figures: Mapping[str, float | int | str | bool] = {}
+    findings_of_bench: tuple[Finding, ...] = ()
+
+    def model(self, seed: int = 1) -> Made:
+        """None is needed."""
+        del seed
+        return Made(cast(Any, None), self.folder, Checkpoint(self.folder, "hf"))
+
+    def make(self, job: object, params: object, models: object, data: Path | None = None) -> Made:
+        """The record alone."""
+        identity = EngineIdentity(name="x", version="1", build="0")
+        record = StageRecord(
+            op="bench",
+            engine=identity,
+            command=("x", "bench"),
+            figures=dict(self.figures),
+            findings=self.findings_of_bench,
+        )
+        self.findings += self.findings_of_bench
+        return Made(cast(Any, None), self.folder, record=record)
+
+
+def trial_of(folder: Path, devices: str | None, name: str = "apr") -> Bench:
+    """A trial on an engine that is a program listing these devices; on one that is no program where there are none."""
+    engine = SimpleNamespace(
+        name=name,
+        identity=lambda: EngineIdentity(name=name, version="9.9+jax1", build="0"),
+        capabilities=lambda: frozenset({"bench"}),
+    )
+    if devices is not None:
+        (folder / "devices.json").write_text(devices, encoding="utf-8")
+        program = folder / "program"
+        program.write_text(f"#!/bin/sh\ncat {folder}/devices.json\n", encoding="utf-8")
+        program.chmod(0o755)
+        engine.binary = program
+    workbench = SimpleNamespace(engine=lambda _: engine)
+    return Bench(cast(Workbench, workbench), Asked("AC-028", "test_it", name, "smoke"), folder)
+
+
+def devices_with(**wgpu: object) -> str:
+    """The recorded list with another wgpu entry, and selected with it where it is ready."""
+    document = json.loads(_RECORDED.read_text(encoding="utf-8"))
+    (entry,) = (one for one in document["entries"] if one["kind"] == "wgpu")
+    entry.update(wgpu)
+    if entry["status"]["state"] == "ready":
+        document["selected"] = {"kind": "wgpu"}
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize("name", ["reference", "transformers", "llama_cpp"])
+def test_wgpu_of_an_engine_without_that_backend_is_not_here_whatever_drivers_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Vulkan driver would change nothing, so it is not what is missing."""
+    (tmp_path / "icd.json").write_text("{}")
+    monkeypatch.setenv("VK_DRIVER_FILES", str(tmp_path / "icd.json"))
+    with pytest.raises(NotHere, match=rf"needs an engine with a wgpu backend: {name} 9.9\+jax1 has none"):
+        need_wgpu(trial_of(tmp_path, None, name))
+
+
+def test_wgpu_of_a_program_without_an_adapter_names_the_adapter_in_the_programs_words(tmp_path: Path) -> None:
+    """As recorded of apr 0.72.3: it has the backend and finds no device."""
+    trial = trial_of(tmp_path, _RECORDED.read_text(encoding="utf-8"))
+    with pytest.raises(NotHere, match=r"needs a wgpu adapter.*`devices` says unavailable no-device"):
+        need_wgpu(trial)
+    assert trial.commands == [f"{tmp_path}/program devices --json"]
+
+
+def test_wgpu_of_a_program_built_without_it_names_the_build(tmp_path: Path) -> None:
+    """No adapter would help."""
+    status = {"state": "unavailable", "kind": "not-compiled"}
+    with pytest.raises(NotHere, match=r"needs a build of apr with its wgpu backend.*not-compiled"):
+        need_wgpu(trial_of(tmp_path, devices_with(source={"kind": "not-compiled"}, status=status)))
+
+
+def test_wgpu_of_a_program_that_has_an_adapter_is_told_by_name(tmp_path: Path) -> None:
+    """And nothing is raised."""
+    trial = trial_of(tmp_path, devices_with(device_name="llvmpipe", status={"state": "ready"}))
+    need_wgpu(trial)
+    assert trial.measures[-1].value == "llvmpipe"
+
+
+@pytest.mark.parametrize("devices", ["", "[]", '{"entries": []}', '{"entries": [7], "selected": {}}'])
+def test_wgpu_of_a_program_that_lists_no_devices_is_the_programs_failure(devices: str, tmp_path: Path) -> None:
+    """Not a missing adapter: what it says cannot be read."""
+    with pytest.raises(EngineOutputError, match="its list of devices lacks or misstates"):
+        need_wgpu(trial_of(tmp_path, devices))
+
+
+def test_vulkan_drivers_that_the_environment_names_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are there."""
+    (tmp_path / "lvp.json").write_text("{}")
+    monkeypatch.setenv("VK_ICD_FILENAMES", f"{tmp_path}/lvp.json:{tmp_path}/none.json")
+    found = vulkan_adapters()
+    assert (f"{tmp_path}/lvp.json" in found, f"{tmp_path}/none.json" in found) == (True, False)
+
+
+def test_vendor_libraries_that_can_be_loaded_leave_nothing_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named; where there is none, nothing is raised."""
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: "libcuda.so.1" if name == "cuda" else None)
+    with pytest.raises(NotHere, match=r"libcuda\.so\.1 can be loaded"):
+        need_no_vendor_libraries(trial_of(tmp_path, None))
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
+    need_no_vendor_libraries(trial_of(tmp_path, None))
+
+
+def test_backend_of_a_program_that_chose_its_gpu_and_ran_on_the_cpu_is_a_finding(tmp_path: Path) -> None:
+    """Even where the program says nothing of it."""
+    trial = trial_of(tmp_path, devices_with(device_name="llvmpipe", status={"state": "ready"}))
+    trial.figures = {"tokens_per_second": 7.0, "backend": "cpu"}
+    assert backend_used(trial) == ("cpu", 1)
+    assert [(one.code, one.command) for one in trial.findings] == [("cpu-fallback", "x bench")]
+    assert "wgpu is what it would run on" in trial.findings[0].message
+
+
+def test_backend_of_a_program_that_says_it_fell_back_is_counted_once(tmp_path: Path) -> None:
+    """Its own words are the finding."""
+    trial = trial_of(tmp_path, devices_with(device_name="llvmpipe", status={"state": "ready"}))
+    trial.figures = {"tokens_per_second": 7.0, "backend": "cpu"}
+    trial.findings_of_bench = (Finding(code="cpu-fallback", message="GPU init failed, falling back to CPU"),)
+    assert backend_used(trial) == ("cpu", 1)
+
+
+def test_backend_of_a_program_on_a_machine_without_a_gpu_is_no_finding(tmp_path: Path) -> None:
+    """The speed is told with it."""
+    trial = trial_of(tmp_path, _RECORDED.read_text(encoding="utf-8"))
+    trial.figures = {"tokens_per_second": 7.0, "backend": "cpu"}
+    assert backend_used(trial) == ("cpu", 0)
+    assert [(one.name, one.value) for one in trial.measures] == [("tokens a second", 7.0)]
+
+
+@pytest.mark.parametrize(("asked", "count"), [("cuda,cpu", 1), ("cpu", 0), ("", 0)])
+def test_backend_of_jax_that_was_told_to_take_a_gpu_and_did_not_is_a_finding(
+    asked: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JAX goes on with the next platform of its list."""
+    monkeypatch.setenv("JAX_PLATFORMS", asked)
+    trial = trial_of(tmp_path, None, "reference")
+    trial.figures = {"tokens_per_second": 7.0, "backend": "jax 0.9 cpu"}
+    assert backend_used(trial) == ("jax 0.9 cpu", count)
+
+
+def test_draft_of_an_engine_of_ours_is_not_run_and_its_plain_speed_is_told(tmp_path: Path) -> None:
+    """Words of ours would be no evidence of a refusal."""
+    trial = trial_of(tmp_path, None, "reference")
+    trial.figures = {"tokens_per_second": 7.0, "backend": "jax 0.9 cpu"}
+    with pytest.raises(NotHere, match="needs an engine that takes a draft model: reference has none"):
+        speed_with_and_without_a_draft(trial)
+    told = {one.name: one.value for one in trial.measures}
+    assert told == {"tokens a second": 7.0, "backend that was used": "jax 0.9 cpu"}
