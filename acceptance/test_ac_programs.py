@@ -12,7 +12,6 @@ from apr_leaderboard.criteria.resuming import resumed_digests
 from apr_leaderboard.criteria.running import answer_alone, stages_done
 from apr_leaderboard.criteria.working import compiled
 from apr_leaderboard.model.stage import StageName
-from apr_leaderboard.proof import Refuted
 
 _RECIPE_C, _RECIPE_D = "recipe-c-full-pipeline", "recipe-d-sovereign-binary"
 _PROMPT = "Complete the following Python function.\n\n```python\ndef total(first, second):\n```"
@@ -50,27 +49,36 @@ def test_recipe_c_interrupted_and_resumed_leaves_the_same(trial: Trial) -> None:
 
 
 @pytest.mark.criterion("AC-026")
-@pytest.mark.unfalsifiable("asks a compiled 1.5B, which is not here; the count of bytes and ast.parse are Python's own")
+@pytest.mark.falsified_by("program-writes-prose")
 def test_the_compiled_model_is_small_and_writes_valid_python(trial: Trial) -> None:
-    """Under 1 GB, and its answer parses."""
-    answer, size = answer_alone(compiled(trial, trial.model()), "Write a function that adds two numbers.")
+    """Under 1 GB, and its answer is the function that was asked for."""
+    answer, size = answer_alone(compiled(trial, trial.model()), "Write a function that adds two numbers.", 128)
     trial.measure("bytes of the program", size, "below 1e9", size < 1e9)
-    code = answer.split("```python")[-1].split("```")[0]
-    try:
-        ast.parse(code)
-    except SyntaxError as error:
-        raise Refuted(f"its answer is no Python: {error}") from None
-    trial.measure("characters of Python", len(code.strip()), "at least 1", bool(code.strip()))
+    trial.tell("its answer", answer[:80])
+    defined = functions_in(answer)
+    trial.measure("functions defined in its answer", len(defined), "at least 1", bool(defined))
 
 
 @pytest.mark.criterion("AC-028")
-@pytest.mark.unfalsifiable("asks for wgpu, which is not here: nothing to break")
+@pytest.mark.falsified_by("wgpu-is-the-cpu")
 def test_training_and_inference_work_without_the_vendors_toolkit(trial: Trial) -> None:
     """Recipe G, where the vendor's libraries are nowhere to be found."""
     need_wgpu(trial)
     need_no_vendor_libraries(trial)
     done = stages_done(trial, "recipe-g-wgpu-proof")
     trial.measure("stages done", ", ".join(done), "finetune and eval among them", {"finetune", "eval"} <= set(done))
-    backend, given_up = backend_used(trial)
+    backend, given_up = trial.given(backend_used(trial))
     trial.measure("backend that was used", backend, "not the CPU", not backend.endswith("cpu"))
     trial.measure("jobs that gave it up for the CPU", given_up, "0", given_up == 0)
+
+
+def functions_in(answer: str) -> list[str]:
+    """The names of the functions that an answer's first block of code defines; of the whole answer without a block.
+
+    None where that is no Python.
+    """
+    code = answer.partition("```python")[2].partition("```")[0] or answer
+    try:
+        return [node.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError):
+        return []

@@ -10,7 +10,7 @@ import pytest
 from apr_leaderboard.criteria import Trial
 from apr_leaderboard.criteria.hardware import backend_used, need_wgpu
 from apr_leaderboard.criteria.losses import course_of, held_bytes, peak_bytes
-from apr_leaderboard.criteria.memory import memory_of_7b
+from apr_leaderboard.criteria.memory import memory_of_7b, trained_for_memory
 from apr_leaderboard.criteria.texts import perplexity_of
 from apr_leaderboard.criteria.weighing import largest_gap, tensors_of
 from apr_leaderboard.criteria.working import align
@@ -18,7 +18,7 @@ from apr_leaderboard.model.stage import AlignParams, StageName
 from apr_leaderboard.proof import Refuted
 from apr_leaderboard.proof.lab import Made
 
-_LORA, _QLORA, _DISTILL = "recipe-a-quick-lora", "recipe-d-sovereign-binary", "recipe-c-full-pipeline"
+_LORA, _DISTILL = "recipe-a-quick-lora", "recipe-c-full-pipeline"
 _DPO = AlignParams(method="dpo", dataset="smoke-preferences", rank=16, learning_rate=5e-4, epochs=3, max_seq_len=192)
 
 
@@ -60,17 +60,20 @@ def test_lora_leaves_an_adapter_and_another_model(trial: Trial) -> None:
 @pytest.mark.criterion("AC-005")
 @pytest.mark.falsified_by("qlora-is-lora")
 def test_qlora_holds_under_half_of_loras_memory(trial: Trial) -> None:
-    """The frozen weights as measured; the whole, for a 7B, by what a weight was measured to take.
+    """The frozen weights as measured; the whole, for a 7B, by what a weight was measured to take. On the same data.
 
-    A smoke model's embeddings and adapters weigh as much as its matrices, so its total says little of a real one.
+    A smoke model's embeddings and adapters weigh as much as its matrices, and the engine's own code a hundred times as
+    much as the model, so its total and its peak are told, and say little of a real one.
     """
-    lora, qlora = (trial.stage(recipe, StageName.FINETUNE) for recipe in (_LORA, _QLORA))
+    lora, qlora = trained_for_memory(trial, "lora"), trained_for_memory(trial, "qlora")
     for name, made in (("LoRA", lora), ("QLoRA", qlora)):
         frozen, trained, optimizer = held_bytes(made)
         trial.tell(f"{name}: frozen, trained and optimizer bytes", f"{frozen}, {trained}, {optimizer}")
         peak = peak_bytes(made)
-        if peak is not None:
-            trial.tell(f"{name}: peak resident memory", peak, "bytes")
+        trial.tell(
+            f"{name}: peak resident memory", "not told" if peak is None else peak, "" if peak is None else "bytes"
+        )
+    trial.tell("all that is held, QLoRA / LoRA", sum(held_bytes(qlora)) / sum(held_bytes(lora)))
     share = held_bytes(qlora)[0] / held_bytes(lora)[0]
     trial.measure("frozen weights, QLoRA / LoRA", share, "below 0.5", share < 0.5)
     whole = memory_of_7b(qlora) / memory_of_7b(lora)
@@ -98,15 +101,15 @@ def test_dpo_widens_the_margin_of_rewards(trial: Trial) -> None:
 
 
 @pytest.mark.criterion("AC-029")
-@pytest.mark.unfalsifiable("asks for wgpu, which is not here; what it measures is AC-004's, whose saboteur is red")
+@pytest.mark.falsified_by("wgpu-unlearns")
 def test_the_loss_falls_over_two_epochs_on_wgpu(trial: Trial) -> None:
     """As AC-004, on that backend."""
     need_wgpu(trial)
     losses = course_of(trial.stage("recipe-g-wgpu-proof", StageName.FINETUNE), "loss").by_epoch()
+    trial.measure("loss in the second epoch", losses[1], f"below {losses[0]:.4g}", losses[1] < losses[0])
     backend, given_up = backend_used(trial)
     trial.measure("backend that was used", backend, "not the CPU", not backend.endswith("cpu"))
     trial.measure("jobs that gave it up for the CPU", given_up, "0", given_up == 0)
-    trial.measure("loss in the second epoch", losses[1], f"below {losses[0]:.4g}", losses[1] < losses[0])
 
 
 def adapter_size(made: Made) -> float:

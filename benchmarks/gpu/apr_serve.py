@@ -119,7 +119,7 @@ def fastest_path(server: AprServer, prompt: dict[str, Any], tokens: int = 64) ->
 def ask_all(
     server: AprServer, path: str, prompts: list[dict[str, Any]], decode: dict[str, Any], deadline: float, kept: Path
 ) -> Asked:
-    """Ask until all are answered or `deadline` (time.monotonic) is past; each answer is also a line of `kept` at once."""
+    """Ask until all are answered or `deadline` (time.monotonic) is past; each answer is a line of `kept` at once."""
     asked = Asked()
     started = time.monotonic()
     for prompt in prompts:

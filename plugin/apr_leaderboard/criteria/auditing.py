@@ -13,6 +13,7 @@ from apr_leaderboard.errors import HarnessError
 __all__ = ["contaminated", "problem_texts", "quality_scores", "training_files"]
 
 _WORD: Final = re.compile(r"\w+")
+_FENCE: Final = re.compile(r"^```", re.MULTILINE)
 _RUN: Final = 10
 _THRESHOLD: Final = 0.5
 
@@ -48,10 +49,18 @@ def contaminated(rows: Rows, problems: list[str]) -> int:
 
 
 def quality_scores(rows: Rows) -> list[float]:
-    """Each sample's score from 0 to 100; see `apr_leaderboard.engine.dataset.quality` for the formula."""
-    read = [Row(json.dumps(row), row) for row in rows]
+    """Each sample's score from 0 to 100; see `apr_leaderboard.engine.dataset.quality` for the formula.
+
+    An answer that ends inside a fence is read as if the fence were closed there: what was cut off is code, not prose.
+    """
+    whole = [{**row, "response": _closed(row["response"])} for row in rows]
+    read = [Row(json.dumps(row), row) for row in whole]
     again = near_duplicates([row.text for row in read])
     return [quality_of(row, duplicate=index in again).score for index, row in enumerate(read)]
+
+
+def _closed(answer: str) -> str:
+    return answer if len(_FENCE.findall(answer)) % 2 == 0 else f"{answer}\n```\n"
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:

@@ -34,8 +34,11 @@ def vulkan_adapters() -> list[str]:
 def need_wgpu(trial: Trial) -> None:
     """Raise `NotHere` where the engine has no wgpu path, or has one and finds no adapter, in its own words.
 
-    Raises `EngineOutputError` for a program that does not list its devices.
+    A saboteur that stands in for what is not here needs neither. Raises `EngineOutputError` for a program that does not
+    list its devices.
     """
+    if trial.saboteur is not None and trial.saboteur.stands_in:
+        return
     engine, drivers = trial.sound_engine, ", ".join(vulkan_adapters()) or "none"
     trial.tell("Vulkan drivers", drivers)
     program = _program(trial)
@@ -56,7 +59,12 @@ def need_wgpu(trial: Trial) -> None:
 
 
 def need_no_vendor_libraries(trial: Trial) -> None:
-    """Raise `NotHere` where a program could load CUDA or ROCm: then nothing shows that it goes without."""
+    """Raise `NotHere` where a program could load CUDA or ROCm: then nothing shows that it goes without.
+
+    A saboteur that stands in for what is not here needs no such machine.
+    """
+    if trial.saboteur is not None and trial.saboteur.stands_in:
+        return
     found = [name for name in map(ctypes.util.find_library, _VENDOR) if name]
     trial.tell("vendor's libraries", ", ".join(found) or "none")
     if found:

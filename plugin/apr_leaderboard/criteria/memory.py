@@ -1,18 +1,61 @@
-"""What finetuning a 7B would hold, from what a weight was measured to take on a small model."""
+"""What finetuning holds in memory: measured on a small model, and computed from that for a 7B."""
 
 from __future__ import annotations
 
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 
 from apr_leaderboard.criteria.losses import held_bytes
+from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.criteria.weighing import tensors_of
+from apr_leaderboard.engine import Checkpoint, FinetuneJob, Progress, Watch
+from apr_leaderboard.model.record import StageRecord
+from apr_leaderboard.model.stage import FinetuneParams
+from apr_leaderboard.pipeline import EngineStep
 from apr_leaderboard.proof.lab import Made
+from apr_leaderboard.store import Store
 
-__all__ = ["memory_of_7b"]
+__all__ = ["memory_of_7b", "trained_for_memory"]
+
+_DATA: Final = "smoke-subset"
+_PEAK: Final = "peak_rss_bytes"
 
 # Qwen2.5-7B, from its config.json: layers, width, inner width, width of keys and values, vocabulary.
 _LAYERS, _WIDTH, _INNER, _NARROW, _VOCAB = 28, 3584, 18944, 512, 152064
 _RANK: Final = 16
+
+
+class _Watched(EngineStep):
+    """A training whose record also has the most memory that it told of on its way."""
+
+    def build(self, models: tuple[Checkpoint, ...], out: Path, store: Store, watch: Watch) -> StageRecord:
+        """As `EngineStep.build`."""
+        peaks: list[float] = []
+
+        def note(progress: Progress) -> None:
+            peaks.append(progress.figures.get(_PEAK, 0.0))
+            watch(progress)
+
+        record = super().build(models, out, store, note)
+        peak = max(peaks, default=0.0)
+        if not peak or _PEAK in record.figures:
+            return record
+        return record.model_copy(update={"figures": {**record.figures, _PEAK: int(peak)}})
+
+
+def trained_for_memory(trial: Trial, method: Literal["lora", "qlora"]) -> Made:
+    """The model asked, finetuned once over a small dataset: the same samples and rank for each method.
+
+    A step of its own, as what it adds to the record differs from run to run.
+    """
+    data = trial.root / "recipes" / "data" / f"{_DATA}.jsonl"
+    params = FinetuneParams(method=method, dataset=_DATA, rank=_RANK, epochs=1, max_seq_len=192)
+    plain = {**params.model_dump(mode="json", exclude={"dataset"}), "watched": True}
+    step = trial.step(lambda found: FinetuneJob(found[0], data, params), plain, [trial.model()], data)
+    watched = _Watched(step.label, step.engine, step.node, step.upstream, step.make_job)
+    made = trial.done(watched)
+    trial.note(trial.workbench.runner.run(watched))
+    return made
 
 
 def memory_of_7b(made: Made) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import Command, run_command
 from apr_leaderboard.errors import FileFormatError
 from apr_leaderboard.model.criterion import load_defects
+from apr_leaderboard.proof import Refuted
 
 __all__ = ["MISSION", "reproducible", "subcommands"]
 
@@ -35,13 +37,16 @@ def subcommands(trial: Trial) -> dict[str, bool]:
 
 
 def reproducible(trial: Trial) -> tuple[int, int]:
-    """How many known defects have a command, and how many there are."""
-    file = trial.root / "acceptance" / "known_defects.yaml"
+    """How many known defects have a command that starts their engine, and how many there are.
+
+    Raises `Refuted` where the list cannot be read.
+    """
     try:
-        defects = load_defects(file).value.defects
-    except FileFormatError:
-        return 0, 1
-    return sum(bool(one.command.strip()) for one in defects), len(defects)
+        defects = load_defects(trial.root / "acceptance" / "known_defects.yaml").value.defects
+    except FileFormatError as error:
+        raise Refuted(f"the list of known defects cannot be read: {error}") from None
+    commands = trial.given({one.id: one.command for one in defects})
+    return sum(bool(re.search(rf"\b{one.engine} [a-z]", commands[one.id])) for one in defects), len(defects)
 
 
 def _answers(trial: Trial, program: Path, name: str) -> bool:

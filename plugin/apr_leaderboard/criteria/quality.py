@@ -132,14 +132,15 @@ def quality_counts(trial: Trial) -> dict[str, int]:
     root = trial.root
     if not (root / "pyproject.toml").is_file() or not (root / "plugin").is_dir():
         raise NotHere("asks the project's own checkout, and this is none")
-    data = {"sources": sources_digest(root, "plugin/**/*.py", "acceptance/*.py", "conftest.py", "pyproject.toml")}
+    parts = [f"{folder.name}/**/*.py" for folder in sorted(root.iterdir()) if _is_part(folder)]
+    data = {"sources": sources_digest(root, *parts, "*.py", "pyproject.toml")}
     counts: dict[str, int] = trial.remember("quality", data, lambda: _count(root))
     return counts
 
 
 def _count(root: Path) -> dict[str, int]:
-    lint = findings_of(root, "ruff", "check", "plugin", "acceptance", "conftest.py", "--output-format", "concise")
-    layout = findings_of(root, "ruff", "format", "--check", "plugin", "acceptance", "conftest.py")
+    lint = findings_of(root, "ruff", "check", ".", "--output-format", "concise")
+    layout = findings_of(root, "ruff", "format", "--check", ".")
     types = findings_of(root, "mypy")
     licences = needed_packages("apr-leaderboard", ("reference", "proof"))
     return {
@@ -149,6 +150,11 @@ def _count(root: Path) -> dict[str, int]:
         "dependencies under copyleft": len(copyleft(licences)),
         "stretches of repeated code": len(repeated_code(sorted((root / "plugin").rglob("*.py")))),
     }
+
+
+def _is_part(folder: Path) -> bool:
+    """A folder of the project's own; an environment in it, or a tool's cache, is none."""
+    return folder.is_dir() and not folder.name.startswith(".") and not (folder / "pyvenv.cfg").is_file()
 
 
 def _lines(told: tuple[int, str], pattern: str) -> int:

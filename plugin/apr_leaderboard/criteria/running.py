@@ -14,10 +14,9 @@ from apr_leaderboard.proof.lab import Made
 __all__ = ["answer_alone", "stages_done"]
 
 _SECONDS: Final = 600.0
-_TOKENS: Final = 16
 
 
-def answer_alone(made: Made, prompt: str) -> tuple[str, int]:
+def answer_alone(made: Made, prompt: str, n_tokens: int = 16) -> tuple[str, int]:
     """What a compiled program says to a prompt, alone in an empty folder, started with PATH and nothing else.
 
     And its size in bytes. Raises `Refuted` where it does not answer.
@@ -28,7 +27,7 @@ def answer_alone(made: Made, prompt: str) -> tuple[str, int]:
         program = Path(shutil.copy2(made.checkpoint.path, folder))
         program.chmod(0o755)
         size = program.stat().st_size
-        answer = alone.answer_alone(program, prompt, _TOKENS, seconds=_SECONDS).strip()
+        answer = alone.answer_alone(program, prompt, n_tokens, seconds=_SECONDS).strip()
     if not answer:
         raise Refuted("the program ends well and says nothing")
     return answer, size

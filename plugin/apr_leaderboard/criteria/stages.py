@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from apr_leaderboard.criteria.texts import need_hf, token_ids
 from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import Command, run_command
 from apr_leaderboard.errors import EngineOutputError
@@ -65,9 +66,8 @@ class _Model:
     """A small model's weights and shapes, in float64."""
 
     def __init__(self, made: Made) -> None:
+        need_hf(made)
         assert made.checkpoint is not None
-        if made.checkpoint.format != "hf":
-            raise NotHere("needs a source in the Hugging Face layout, which float64 can follow operation by operation")
         self.config = json.loads((made.checkpoint.path / "config.json").read_text(encoding="utf-8"))
         found = read_tensors(made.checkpoint)
         self.weights = {name: np.asarray(values, np.float64) for name, values in found.items()}
@@ -189,7 +189,11 @@ def own_gaps(source: Made, got: Pass) -> list[Gap]:
 
 
 def pass_of_the_engine(trial: Trial, made: Made, source: Made) -> Pass:
-    """What the engine shows of its own pass over `PROMPT`. Raises `NotHere` for one that shows nothing."""
+    """What the engine shows of its own pass over `PROMPT`.
+
+    Raises `NotHere` for one that shows nothing, and as `need_hf`.
+    """
+    need_hf(source)
     if trial.sound_engine.name == "reference":
         return _of_the_reference(source)
     program = getattr(trial.sound_engine, "binary", None)
@@ -222,7 +226,6 @@ def _of_the_reference(source: Made) -> Pass:
     import jax
     import jax.numpy as jnp
 
-    from apr_leaderboard.criteria.texts import token_ids
     from apr_leaderboard.engine.reference import forward as engine
     from apr_leaderboard.engine.reference.weights import load_hf
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import PerplexityJob, ignore_progress
 from apr_leaderboard.errors import HarnessError
-from apr_leaderboard.proof import Refuted
+from apr_leaderboard.proof import NotHere, Refuted
 from apr_leaderboard.proof.kernels import decoder
 from apr_leaderboard.proof.lab import Made
 from apr_leaderboard.proof.weights import read_tensors
@@ -21,6 +21,7 @@ __all__ = [
     "HELD_OUT",
     "greedy_of_the_oracle",
     "held_out_text",
+    "need_hf",
     "oracle_logits",
     "oracle_perplexity",
     "perplexity_of",
@@ -76,9 +77,13 @@ def oracle_logits(made: Made, tokens: list[int]) -> Floats:
 
 
 def greedy_of_the_oracle(made: Made, text: str, n_tokens: int) -> tuple[str, list[str]]:
-    """What float64 says greedily after a text, and its five likeliest first tokens. Ends at the end of a turn."""
+    """What float64 says greedily after a text, and its five likeliest first tokens. Ends at the end of a turn.
+
+    Raises as `need_hf`.
+    """
     from tokenizers import Tokenizer
 
+    need_hf(made)
     assert made.checkpoint is not None
     config = json.loads((made.checkpoint.path / "config.json").read_text(encoding="utf-8"))
     tensors, tokens = read_tensors(made.checkpoint), token_ids(made, text)
@@ -95,10 +100,17 @@ def greedy_of_the_oracle(made: Made, text: str, n_tokens: int) -> tuple[str, lis
     return str(tokenizer.decode(said)), best
 
 
+def need_hf(made: Made) -> None:
+    """Raise `NotHere` for a model that is no folder in the Hugging Face layout, the one that this side can follow."""
+    if made.checkpoint is None or made.checkpoint.format != "hf":
+        raise NotHere("needs a source in the Hugging Face layout, which float64 can follow: --apr-model a folder")
+
+
 def token_ids(made: Made, text: str) -> list[int]:
-    """By the tokenizers library and the model's own tokenizer.json."""
+    """By the tokenizers library and the model's own tokenizer.json. Raises as `need_hf`."""
     from tokenizers import Tokenizer
 
+    need_hf(made)
     assert made.checkpoint is not None
     ids: list[int] = Tokenizer.from_file(str(made.checkpoint.path / "tokenizer.json")).encode(text).ids
     if len(ids) < 2:

@@ -122,13 +122,16 @@ def _without_rope(given: Pass) -> Pass:
     )
 
 
-def _lose_an_answer(job: object, out: Path, record: StageRecord) -> StageRecord:
-    del job
-    assert record.checkpoint is not None
-    program = out / record.checkpoint
-    program.chmod(0o755)
-    program.write_bytes(b"#!/bin/sh\nexit 0\n")
-    return record
+def _says(words: str) -> Any:
+    def leave(job: object, out: Path, record: StageRecord) -> StageRecord:
+        del job
+        assert record.checkpoint is not None
+        program = out / record.checkpoint
+        program.chmod(0o755)
+        program.write_text(f"#!/bin/sh\nprintf '%s' '{words}'\n", encoding="utf-8")
+        return record
+
+    return leave
 
 
 def _toothless(results: list[ObligationResult]) -> list[ObligationResult]:
@@ -143,8 +146,32 @@ def _fewer(answers: dict[str, bool]) -> dict[str, bool]:
     return {name: known and at > 1 for at, (name, known) in enumerate(answers.items())}
 
 
+def _less_one(commands: dict[str, str]) -> dict[str, str]:
+    return {name: command if at else "" for at, (name, command) in enumerate(commands.items())}
+
+
 SABOTEURS: Final = (
-    Saboteur("program-is-mute", "the compiled program says nothing", frozenset({"compile"}), leave=_lose_an_answer),
+    Saboteur("program-is-mute", "the compiled program says nothing", frozenset({"compile"}), leave=_says("")),
+    Saboteur(
+        "program-writes-prose",
+        "the compiled program talks about Python",
+        frozenset({"compile"}),
+        leave=_says("First, add both numbers."),
+        stands_in=True,
+    ),
+    Saboteur(
+        "wgpu-is-the-cpu",
+        "the CPU does what wgpu was to do",
+        given=lambda used: ("cpu", used[1]),
+        stands_in=True,
+    ),
+    Saboteur(
+        "wgpu-unlearns",
+        "training runs backwards",
+        frozenset({"finetune"}),
+        leave=_losses(_backwards),
+        stands_in=True,
+    ),
     Saboteur(
         "resumed-run-differs",
         "what is resumed leaves other bytes",
@@ -154,6 +181,7 @@ SABOTEURS: Final = (
     Saboteur("checks-without-saboteurs", "every fourth check has a saboteur that stays green", given=_toothless),
     Saboteur("code-with-findings", "every part of the gate finds one thing more", given=_sloppy),
     Saboteur("subcommands-are-gone", "the engine does not know two of its subcommands", given=_fewer),
+    Saboteur("a-defect-without-a-command", "one known defect has no command", given=_less_one),
     Saboteur("pass-has-another-rope", "RoPE turns the wrong way, and logits come out of it", given=_without_rope),
     Saboteur(
         "greedy-says-something-else",
