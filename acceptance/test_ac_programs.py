@@ -11,22 +11,45 @@ from apr_leaderboard.criteria.hardware import backend_used, need_no_vendor_libra
 from apr_leaderboard.criteria.resuming import resumed_digests
 from apr_leaderboard.criteria.running import answer_alone, stages_done
 from apr_leaderboard.criteria.working import compiled
+from apr_leaderboard.model.generation import DecodeParams, Message, Prompt
 from apr_leaderboard.model.stage import StageName
+from apr_leaderboard.proof import NotHere
+from apr_leaderboard.proof.lab import Made
 
 _RECIPE_C, _RECIPE_D = "recipe-c-full-pipeline", "recipe-d-sovereign-binary"
-_PROMPT = "Complete the following Python function.\n\n```python\ndef total(first, second):\n```"
+_PROMPTS = (
+    "Complete the following Python function.\n\n```python\ndef total(first, second):\n```",
+    "Complete the following Python function.\n\n```python\ndef double_value(value):\n```",
+)
 
 
 @pytest.mark.criterion("AC-010")
 @pytest.mark.falsified_by("program-is-mute")
 def test_the_compiled_program_answers_alone_in_an_empty_folder(trial: Trial) -> None:
     """With nothing of ours in its environment."""
-    # The pretrained smoke model ends its turn at once; the finetuned one has something to say.
-    model = trial.imported(trial.source("smoke-teacher")) if trial.profile == "smoke" else trial.model()
-    answer, size = answer_alone(compiled(trial, model), _PROMPT)
+    answer, size = answer_alone(compiled(trial, talkative(trial)), _PROMPTS[0])
     trial.tell("bytes of the program", size)
     trial.tell("its answer", answer[:80])
     trial.measure("characters answered", len(answer), "at least 1", len(answer) > 0)
+
+
+@pytest.mark.criterion("AC-010")
+@pytest.mark.falsified_by("program-says-one-thing")
+def test_the_compiled_program_answers_prompts_apart_as_the_model_does(trial: Trial) -> None:
+    """Two prompts to which the model itself gives two answers."""
+    model = talkative(trial)
+    program = compiled(trial, model)
+    asked = [
+        Prompt(task_id=f"alone/{number}", messages=(Message(role="user", content=text),))
+        for number, text in enumerate(_PROMPTS)
+    ]
+    own = [one.text for one in trial.ask(model, asked, DecodeParams(max_tokens=16))]
+    if len(set(own)) < len(own):
+        raise NotHere(f"needs a model that answers {len(own)} prompts in as many ways")
+    said = [answer_alone(program, text)[0] for text in _PROMPTS]
+    for name, texts in (("the model", own), ("the program", said)):
+        trial.tell(f"answers by {name}", " | ".join(ascii(text[:60]) for text in texts))
+    trial.measure("different answers of the program", len(set(said)), str(len(own)), len(set(said)) == len(own))
 
 
 @pytest.mark.criterion("AC-011")
@@ -82,3 +105,8 @@ def functions_in(answer: str) -> list[str]:
         return [node.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)]
     except (SyntaxError, ValueError):
         return []
+
+
+def talkative(trial: Trial) -> Made:
+    """The model asked; in the profile smoke the finetuned one, since the pretrained one ends its turn at once."""
+    return trial.imported(trial.source("smoke-teacher")) if trial.profile == "smoke" else trial.model()

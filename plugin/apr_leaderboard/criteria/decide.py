@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from apr_leaderboard.criteria.trial import SUITE, Trial, refusal_behind
-from apr_leaderboard.errors import EngineError, StageFailedError
+from apr_leaderboard.errors import EngineError, SourceUnavailableError, StageFailedError
 from apr_leaderboard.model.criterion import Criterion, Refusal
 from apr_leaderboard.model.results import CriterionOutcome, CriterionResult
 from apr_leaderboard.proof import NotHere, Refuted
@@ -50,7 +50,7 @@ def _outcome(trial: Trial, criterion: Criterion, test: Callable[[], object]) -> 
         return CriterionOutcome.NOT_RUN, criterion.note or f"not decided in the profile {trial.profile}", ""
     try:
         test()
-    except NotHere as missing:
+    except (NotHere, SourceUnavailableError) as missing:
         return CriterionOutcome.NOT_RUN, str(missing), ""
     except Refuted as error:
         return CriterionOutcome.FAIL, str(error), ""

@@ -153,6 +153,12 @@ def _less_one(commands: dict[str, str]) -> dict[str, str]:
 SABOTEURS: Final = (
     Saboteur("program-is-mute", "the compiled program says nothing", frozenset({"compile"}), leave=_says("")),
     Saboteur(
+        "program-says-one-thing",
+        "the compiled program says the same to every prompt",
+        frozenset({"compile"}),
+        leave=_says("def f"),
+    ),
+    Saboteur(
         "program-writes-prose",
         "the compiled program talks about Python",
         frozenset({"compile"}),

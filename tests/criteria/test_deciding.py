@@ -1,0 +1,170 @@
+"""What a test of a criterion comes to, whatever it raises; and the parts that its evidence is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from apr_leaderboard.criteria import Asked, Trial, decide, saboteur_named
+from apr_leaderboard.criteria.auditing import contaminated, quality_scores
+from apr_leaderboard.criteria.memory import trained_for_memory
+from apr_leaderboard.criteria.probing import reproducible
+from apr_leaderboard.criteria.texts import need_hf, token_ids
+from apr_leaderboard.engine import Checkpoint, Progress
+from apr_leaderboard.errors import (
+    EngineCrashedError,
+    EngineRefusedError,
+    HarnessError,
+    SourceUnavailableError,
+    StageFailedError,
+)
+from apr_leaderboard.model.criterion import Criterion, Refusal
+from apr_leaderboard.model.record import EngineIdentity, StageRecord
+from apr_leaderboard.pipeline import Workbench
+from apr_leaderboard.proof import NotHere, Refuted
+from apr_leaderboard.proof.lab import Made
+
+CRITERION = Criterion(id="AC-001", claim="c", part="models", bound="b", smoke="required", real="required")
+
+
+class Ours(SimpleNamespace):
+    """An engine that does nothing but import."""
+
+    name = "fake"
+
+    def identity(self) -> EngineIdentity:
+        """Of no build in particular."""
+        return EngineIdentity(name="fake", version="1", build="0")
+
+    def capabilities(self) -> frozenset[str]:
+        """One."""
+        return frozenset({"import"})
+
+
+def trial_of(folder: Path, saboteur: str | None = None, **workbench: Any) -> Trial:
+    """A trial of that engine."""
+    bench = SimpleNamespace(engine=lambda _: Ours(), settings=SimpleNamespace(profile="smoke"), **workbench)
+    broken = None if saboteur is None else saboteur_named(saboteur)
+    return Trial(cast(Workbench, bench), Asked("AC-001", "test_it", "fake", "smoke"), folder, broken)
+
+
+def raising(error: Exception) -> Any:
+    """A test that comes to nothing else."""
+
+    def test() -> None:
+        raise error
+
+    return test
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (NotHere("needs a GPU"), "not-run"),
+        (SourceUnavailableError("some-model", ["hf://x: no network"]), "not-run"),
+        (Refuted("it is 2; it must be 1"), "fail"),
+        (EngineRefusedError("fake", "not offered"), "blocked"),
+        (EngineCrashedError("fake", "panic"), "fail"),
+        (StageFailedError("eval", "merge", "it broke"), "fail"),
+    ],
+)
+def test_decided_outcome_of_what_a_test_raises(error: Exception, outcome: str, tmp_path: Path) -> None:
+    """A model that cannot be had is missing, as hardware is: nobody broke."""
+    assert decide(trial_of(tmp_path), CRITERION, raising(error), None).outcome.value == outcome
+
+
+def test_decided_trouble_of_our_own_is_raised_as_it_is(tmp_path: Path) -> None:
+    """It says nothing of the candidate."""
+    with pytest.raises(HarnessError, match="no such file"):
+        decide(trial_of(tmp_path), CRITERION, raising(HarnessError("x: no such file")), None)
+
+
+def test_decided_refusal_in_other_words_than_known_fails(tmp_path: Path) -> None:
+    """The entry is out of date."""
+    refusal = Refusal(criterion="AC-001", engine="fake", words="no draft")
+    found = decide(trial_of(tmp_path), CRITERION, raising(EngineRefusedError("fake", "no model")), refusal)
+    assert (found.outcome.value, "known to be blocked by 'no draft'" in found.reason) == ("fail", True)
+
+
+def test_job_that_an_engine_is_not_offered_is_not_run_and_blocks_nothing(tmp_path: Path) -> None:
+    """The words would be ours."""
+    with pytest.raises(NotHere, match="needs an engine that does bench: fake does import"):
+        trial_of(tmp_path).engine_for("bench")
+
+
+def test_answer_cut_inside_its_fence_scores_as_broken_code() -> None:
+    """Not as prose, to which parsing does not apply."""
+    rows = [
+        {"instruction": "Write a function that adds.", "response": "```python\ndef add(a, b):\n    return a + b\n```"},
+        {"instruction": "Say how to subtract one number.", "response": "```python\ndef subtract(first, seco"},
+    ]
+    assert quality_scores(rows) == [100.0, 50.0]
+
+
+def test_contaminated_counts_samples_that_hold_a_problem() -> None:
+    """Half of the runs of ten words, or more."""
+    problem = " ".join(f"word{number}" for number in range(20))
+    rows = [{"instruction": problem, "response": "x"}, {"instruction": "another", "response": "thing"}]
+    assert contaminated(rows, [problem]) == 1
+
+
+def test_model_of_another_layout_is_not_here_for_float64(tmp_path: Path) -> None:
+    """Before any of it is opened."""
+    gguf = Made(cast(Any, None), tmp_path, Checkpoint(tmp_path / "m.gguf", "gguf"))
+    for look in (need_hf, lambda made: token_ids(made, "x")):
+        with pytest.raises(NotHere, match="Hugging Face layout"):
+            look(gguf)
+
+
+@pytest.mark.parametrize(("saboteur", "missing"), [(None, 0), ("a-defect-without-a-command", 1)])
+def test_reproducible_defects_are_those_whose_command_starts_the_engine(
+    saboteur: str | None, missing: int, project_root: Path, tmp_path: Path
+) -> None:
+    """All of the project's own; one less in its saboteur's hands."""
+    found, total = reproducible(trial_of(tmp_path, saboteur, root=project_root))
+    assert (total - found, total > 0) == (missing, True)
+
+
+class Remembering(Trial):
+    """A trial that runs a step at once, and keeps its record."""
+
+    def done(self, step: Any) -> Made:
+        """Without a store."""
+        store = cast(Any, None)
+        record = step.build((Checkpoint(self.folder, "hf"),), self.folder, store, lambda progress: None)
+        return Made(cast(Any, None), self.folder, record=record)
+
+    def note(self, done: object) -> None:
+        """Nothing."""
+
+    def model(self, seed: int = 1) -> Made:
+        """Of no weight."""
+        del seed
+        return Made(cast(Any, SimpleNamespace(key="k")), self.folder, Checkpoint(self.folder, "hf"))
+
+
+@pytest.mark.parametrize(("told", "kept"), [((3.0, 7.0, 5.0), 7), ((), None)])
+def test_training_for_memory_keeps_the_most_that_was_told(
+    told: tuple[float, ...], kept: int | None, tmp_path: Path
+) -> None:
+    """Of all the steps; nothing where nothing was told."""
+
+    class Training(Ours):
+        def capabilities(self) -> frozenset[str]:
+            return frozenset({"finetune"})
+
+        def run(self, job: object, out: Path, watch: Any) -> StageRecord:
+            for peak in told:
+                watch(Progress("finetune", 1, 1, "steps", "", {"peak_rss_bytes": peak}))
+            return StageRecord(op="finetune", engine=self.identity(), command=())
+
+    (tmp_path / "recipes" / "data").mkdir(parents=True)
+    (tmp_path / "recipes" / "data" / "smoke-subset.jsonl").write_text("{}\n")
+    bench = SimpleNamespace(engine=lambda _: Training(), root=tmp_path, runner=SimpleNamespace(run=lambda step: None))
+    trial = Remembering(cast(Workbench, bench), Asked("AC-005", "test_it", "fake", "smoke"), tmp_path)
+    made = trained_for_memory(trial, "qlora")
+    assert made.record is not None
+    assert made.record.figures.get("peak_rss_bytes") == kept
