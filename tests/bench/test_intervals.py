@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from apr_leaderboard.bench.intervals import bootstrap, interval_for, wilson
+from apr_leaderboard.bench.intervals import bootstrap, interval_for, intervals_for, wilson
 from apr_leaderboard.errors import RequestError
 
 
@@ -69,6 +69,14 @@ def test_interval_for_one_sample_each_is_wilson_else_bootstrap() -> None:
     assert interval_for([(1, 1), (1, 0)], 1).method == "wilson"
     assert interval_for([(2, 1), (2, 0)], 1).method.startswith("bootstrap")
     assert interval_for([(2, 1), (2, 0)], 2).method.startswith("bootstrap")
+
+
+@given(st.lists(st.tuples(st.just(6), st.integers(0, 6)), min_size=1, max_size=12), st.integers(0, 5))
+@settings(max_examples=20, deadline=None)
+def test_intervals_of_many_k_are_those_of_each_alone(counts: list[tuple[int, int]], seed: int) -> None:
+    """To the last bit: drawing the problems once for all is nothing but quicker."""
+    ks = [1, 2, 6, 1]
+    assert intervals_for(counts, ks, seed) == [interval_for(counts, k, seed) for k in ks]
 
 
 @pytest.mark.parametrize(("counts", "k"), [([(4, 0)] * 12, 1), ([(4, 4)] * 12, 2), ([(2, 1)] * 12, 1), ([(4, 0)], 4)])

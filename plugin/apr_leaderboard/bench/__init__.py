@@ -8,7 +8,7 @@ from apr_leaderboard.bench.completions import KINDS, Sample, SampleFile, extract
 from apr_leaderboard.bench.contamination import Contamination, contamination_of
 from apr_leaderboard.bench.dataset import Dataset, load
 from apr_leaderboard.bench.extraction import EXTRACTION_VERSION, continue_prompt
-from apr_leaderboard.bench.intervals import bootstrap, interval_for, wilson
+from apr_leaderboard.bench.intervals import bootstrap, interval_for, intervals_for, wilson
 from apr_leaderboard.bench.paired import Comparison, compare_runs, mcnemar_exact, power
 from apr_leaderboard.bench.passk import mean_pass_at_k, pass_at_k
 from apr_leaderboard.bench.problem import Extraction, Problem
@@ -53,6 +53,7 @@ __all__ = [
     "extract",
     "extraction_of",
     "interval_for",
+    "intervals_for",
     "load",
     "load_collections",
     "load_suite",

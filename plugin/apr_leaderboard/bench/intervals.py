@@ -10,7 +10,7 @@ from apr_leaderboard.bench.passk import pass_at_k
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.results import Interval
 
-__all__ = ["BOOTSTRAP_RESAMPLES", "bootstrap", "interval_for", "wilson"]
+__all__ = ["BOOTSTRAP_RESAMPLES", "bootstrap", "interval_for", "intervals_for", "wilson"]
 
 BOOTSTRAP_RESAMPLES = 10_000
 
@@ -36,21 +36,7 @@ def bootstrap(counts: Sequence[tuple[int, int]], k: int, seed: int, level: float
 
     `counts` holds one (n, c) per problem. The seed is part of `method`, so that the same interval can be had again.
     """
-    if not counts:
-        raise RequestError("interval of no problem; allowed: at least one problem with a verdict")
-    import numpy as np  # here, so that a start of pytest that needs no bootstrap does not pay for it
-
-    values = np.array([pass_at_k(n, c, k) for n, c in counts])
-    generator = np.random.default_rng(seed)
-    means = np.empty(BOOTSTRAP_RESAMPLES)
-    block = max(1, min(BOOTSTRAP_RESAMPLES, 2_000_000 // len(values)))
-    for start in range(0, BOOTSTRAP_RESAMPLES, block):
-        size = min(block, BOOTSTRAP_RESAMPLES - start)
-        means[start : start + size] = values[generator.integers(0, len(values), (size, len(values)))].mean(axis=1)
-    tail = (1 - _level(level)) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    method = f"bootstrap over problems, {BOOTSTRAP_RESAMPLES} resamples, seed {seed}"
-    return Interval(low=float(low), high=float(high), level=level, method=method)
+    return _bootstrapped(counts, [k], seed, level)[0]
 
 
 def interval_for(counts: Sequence[tuple[int, int]], k: int, seed: int = 0, level: float = 0.95) -> Interval:
@@ -59,12 +45,47 @@ def interval_for(counts: Sequence[tuple[int, int]], k: int, seed: int = 0, level
     Wilson, too, where every problem has the same estimate (all solved, say, or none), over that share of the problems:
     resampling what is all alike gives an interval of no width, which no number of problems bears out.
     """
+    return intervals_for(counts, [k], seed, level)[0]
+
+
+def intervals_for(
+    counts: Sequence[tuple[int, int]], ks: Sequence[int], seed: int = 0, level: float = 0.95
+) -> list[Interval]:
+    """`interval_for` of every k, with the problems drawn once for all."""
+    found = {k: _without_draws(counts, k, level) for k in ks}
+    left = [k for k in found if found[k] is None]
+    drawn = dict(zip(left, _bootstrapped(counts, left, seed, level), strict=True)) if left else {}
+    return [found[k] or drawn[k] for k in ks]
+
+
+def _without_draws(counts: Sequence[tuple[int, int]], k: int, level: float) -> Interval | None:
+    """The interval where there is a formula for it."""
     if k == 1 and counts and all(n == 1 for n, _ in counts):
         return wilson(sum(c for _, c in counts), len(counts), level)
     estimates = {pass_at_k(n, c, k) for n, c in counts}
     if len(estimates) == 1:
         return wilson(round(estimates.pop() * len(counts)), len(counts), level)
-    return bootstrap(counts, k, seed, level)
+    return None
+
+
+def _bootstrapped(counts: Sequence[tuple[int, int]], ks: Sequence[int], seed: int, level: float) -> list[Interval]:
+    if not counts:
+        raise RequestError("interval of no problem; allowed: at least one problem with a verdict")
+    import numpy as np  # here, so that a start of pytest that needs no bootstrap does not pay for it
+
+    values = [np.array([pass_at_k(n, c, k) for n, c in counts]) for k in ks]
+    generator = np.random.default_rng(seed)
+    means = np.empty((len(ks), BOOTSTRAP_RESAMPLES))
+    block = max(1, min(BOOTSTRAP_RESAMPLES, 2_000_000 // len(counts)))
+    for start in range(0, BOOTSTRAP_RESAMPLES, block):
+        size = min(block, BOOTSTRAP_RESAMPLES - start)
+        drawn = generator.integers(0, len(counts), (size, len(counts)))
+        for place, estimates in enumerate(values):
+            means[place, start : start + size] = np.take(estimates, drawn).mean(axis=1)
+    tail = (1 - _level(level)) / 2
+    method = f"bootstrap over problems, {BOOTSTRAP_RESAMPLES} resamples, seed {seed}"
+    ends = [np.quantile(row, [tail, 1 - tail]) for row in means]
+    return [Interval(low=float(low), high=float(high), level=level, method=method) for low, high in ends]
 
 
 def _level(level: float) -> float:

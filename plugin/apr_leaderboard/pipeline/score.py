@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apr_leaderboard.bench import interval_for, mean_pass_at_k
+from apr_leaderboard.bench import intervals_for, mean_pass_at_k
 from apr_leaderboard.model.results import BenchmarkResult, EvaluationInfo, ProblemResult
 
 __all__ = ["summarize"]
@@ -27,6 +27,6 @@ def summarize(
         n_infra=n_infra,
         complete=len(judged) == info.n_problems and not info.partial,
         pass_at_k={str(k): mean_pass_at_k(counts, k) for k in usable},
-        interval={str(k): interval_for(counts, k) for k in usable},
+        interval=dict(zip(map(str, usable), intervals_for(counts, usable) if usable else (), strict=True)),
         problems=tuple(problems),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apr_leaderboard.bench import interval_for, mean_pass_at_k
+from apr_leaderboard.bench import intervals_for, mean_pass_at_k
 from apr_leaderboard.report.plots.style import MARKERS, PALETTE, drawing
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def draw_pass_at_k(series: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
             most = min(n for n, _ in counts)
             ks = sorted({1 + round(step * (most - 1) / _MOST_K) for step in range(_MOST_K + 1)})
             rates = [100 * mean_pass_at_k(counts, k) for k in ks]
-            bands = [interval_for(counts, k) for k in ks]
+            bands = intervals_for(counts, ks)
             colour = _line(axes, place, name, ks, rates)
             axes.fill_between(ks, [100 * b.low for b in bands], [100 * b.high for b in bands], alpha=0.2, color=colour)
         axes.set_ylim(0, 100)
@@ -127,13 +127,15 @@ def draw_problems(runs: Mapping[str, Mapping[str, float]]) -> Figure:
     cells = [[run.get(task, float("nan")) for task in tasks] for run in runs.values()]
     # Names stand at the left at about 0.085 inches a letter; what is left is the tasks'.
     width = min(20.0, 1.2 + 0.085 * max(map(len, runs)) + max(4.0, 0.06 * len(tasks)))
-    with drawing("Problems over runs", "", "", (width, 1.9 + 0.35 * len(runs))) as (figure, axes):
-        image = axes.imshow(cells, aspect="auto", interpolation="nearest", cmap="cividis", vmin=0, vmax=1)
+    height = 1.9 + 0.35 * len(runs)
+    with drawing("Problems over runs", "", "", (width, height)) as (figure, axes):
+        image = axes.imshow(cells, aspect="auto", interpolation="none", cmap="cividis", vmin=0, vmax=1)
         axes.set_yticks(range(len(runs)), list(runs))
         every = max(1, len(tasks) // 40)
         axes.set_xticks(range(0, len(tasks), every), tasks[::every], rotation=90, fontsize=6)
         axes.grid(visible=False)
-        bar = figure.colorbar(image, ax=axes, ticks=[0, 0.5, 1], pad=0.01)
+        # As wide whatever the height; without a grid, which the layout would have to share.
+        bar = figure.colorbar(image, ax=axes, ticks=[0, 0.5, 1], pad=0.01, aspect=height / 0.2, use_gridspec=False)
         bar.set_label("samples passed")
     return figure
 

@@ -39,21 +39,27 @@ _SETTINGS: Final[Any] = {
 
 @contextmanager
 def drawing(title: str, across: str, up: str, size: tuple[float, float] = (7.0, 4.2)) -> Iterator[tuple[Figure, Axes]]:
-    """A figure of one panel to draw into, `size` in inches. Raises `RequestError` where matplotlib is missing."""
+    """A figure of one panel to draw into, `size` in inches, laid out when all is drawn.
+
+    It is laid out once, whatever it is saved as: left to matplotlib, that is done again for each format. Raises
+    `RequestError` where matplotlib is missing.
+    """
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError:
         raise RequestError(
             "pictures need matplotlib, which is not here; accepted: pip install 'apr-leaderboard[plots]'"
         ) from None
     with rc_context(_SETTINGS):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
         axes = figure.add_subplot()
         axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         yield figure, axes
+        ConstrainedLayoutEngine().execute(figure)
 
 
 def save(figure: Figure, stem: Path, formats: tuple[str, ...] = FORMATS) -> tuple[Path, ...]:
