@@ -52,6 +52,13 @@ def test_recorded_training_on_a_machine_without_a_gpu_gave_nothing_up(recorded: 
     assert fallback_findings(recorded("finetune.stderr"), ("apr", "finetune")) == []
 
 
+def test_recorded_run_of_the_cuda_build_without_a_driver_gave_the_gpu_up(recorded: Callable[[str], str]) -> None:
+    """It went on with the CPU, and then refused to call that a success."""
+    (finding,) = fallback_findings(recorded("run-gpu-rejected.stderr"), ("apr", "run", "m.apr", "--gpu"))
+    assert finding.code == "cpu-fallback"
+    assert finding.message.startswith("warning: GPU (CUDA) path rejected, attempting fallback")
+
+
 def test_bench_that_fell_back_has_a_finding_beside_its_figures(
     fake_apr: Callable[[str], Path], recorded: Callable[[str], str], tmp_path: Path
 ) -> None:

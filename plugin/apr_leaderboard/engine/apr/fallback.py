@@ -11,6 +11,7 @@ from apr_leaderboard.model.record import Finding
 
 __all__ = ["cpu_fallbacks", "fallback_findings"]
 
+_DEVICE: Final = re.compile(r"[cg]pu", re.IGNORECASE)
 _GIVEN_UP: Final = re.compile(r"fall(?:ing|s)? back|fell back|fallback|will use cpu|runs on the cpu", re.IGNORECASE)
 _REFUSED: Final = re.compile(r"\bno (?:silent )?cpu fallback|not a fallback", re.IGNORECASE)
 """What it says where it ends rather than go on."""
@@ -20,7 +21,7 @@ _CHOSEN: Final = "plain LoRA (-m lora) runs on the CPU"
 
 def cpu_fallbacks(stderr: str) -> list[str]:
     """The lines that tell of it, in order, each once."""
-    lines = dict.fromkeys(line.strip() for line in stderr.splitlines() if "cpu" in line.lower())
+    lines = dict.fromkeys(line.strip() for line in stderr.splitlines() if _DEVICE.search(line))
     return [line for line in lines if _GIVEN_UP.search(line) and not _REFUSED.search(line) and _CHOSEN not in line]
 
 
