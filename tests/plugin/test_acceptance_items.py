@@ -39,6 +39,12 @@ def test_training_leaves_another(trial, tmp_path):
 def test_a_real_model(trial):
     raise AssertionError("never asked in smoke")
 """
+_DEFECT = """\
+schema: 1
+defects:
+  - {id: no-skill, engine: reference, versions: ["1"], criteria: [AC-001], command: fake import x, expected: a skill,
+     got: none, shown: {output: x}, found: "2026-11-23"}
+"""
 _REFUSAL = "schema: 1\nrefusals:\n  - {criterion: AC-002, engine: reference, words: will not finetune}\n"
 
 
@@ -111,6 +117,16 @@ def test_acceptance_of_a_missed_bound_fails_with_figure_and_bound(accepting: Pro
     assert result.ret == 1
     result.stdout.fnmatch_lines(["letters: False; it must be true"])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_acceptance_of_a_failure_behind_a_known_defect_carries_its_command(accepting: Project) -> None:
+    """It shows the failure to somebody who has neither this store nor this machine."""
+    (accepting.path / "acceptance" / "known_defects.yaml").write_text(_DEFECT)
+    tests = (accepting.path / "acceptance" / "test_claims.py").read_text().replace("== [9]", "== [8]")
+    (accepting.path / "acceptance" / "test_claims.py").write_text(tests)
+    accepting.run("-m", "ac_001", "--apr-report=out")
+    told = results_of(accepting)["AC-001"]["commands"][-1]
+    assert told == "# no-skill: for sh, in an empty folder with tiny_model.py\nfake import x"
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from apr_leaderboard.criteria import SUITE, Asked, Saboteur, Trial, decide, saboteur_named
+from apr_leaderboard.criteria import SUITE, TINY_MODEL, Asked, Saboteur, Trial, decide, known_behind, saboteur_named
 from apr_leaderboard.engine import Engine
 from apr_leaderboard.errors import AprLeaderboardError, EngineMissingError, RequestError
 from apr_leaderboard.model.criterion import (
@@ -161,7 +161,7 @@ class Acceptance:
             if isinstance(error, AprLeaderboardError):
                 pytest.fail(str(error), pytrace=False)  # in set-up, so an error
             raise
-        _leave(item, result)
+        _leave(item, self._with_reproducers(result))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
@@ -174,6 +174,12 @@ class Acceptance:
         else:
             _tell(result)
         return True
+
+    def _with_reproducers(self, result: CriterionResult) -> CriterionResult:
+        """With the commands of the known defects behind it: they need this run's store as little as this machine."""
+        known = [] if result.saboteur is not None else known_behind(result, self.defects)
+        told = [f"# {one.id}: for sh, in an empty folder with {TINY_MODEL}\n{one.command.rstrip()}" for one in known]
+        return result.model_copy(update={"commands": (*result.commands, *told)})
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

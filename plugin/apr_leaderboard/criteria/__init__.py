@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apr_leaderboard.criteria.decide import decide
-from apr_leaderboard.criteria.gate import GATES, GateName, GateVerdict, by_criterion, judge_gate, worst
+from apr_leaderboard.criteria.gate import GATES, GateName, GateVerdict, by_criterion, judge_gate, known_behind, worst
 from apr_leaderboard.criteria.reproducer import TINY_MODEL, Reproduced, reproduce
 from apr_leaderboard.criteria.saboteur import SabotagedEngine, Saboteur
 from apr_leaderboard.criteria.saboteurs import saboteur_named
@@ -23,6 +23,7 @@ __all__ = [
     "by_criterion",
     "decide",
     "judge_gate",
+    "known_behind",
     "reproduce",
     "saboteur_named",
     "worst",

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from apr_leaderboard.bench import compare_runs
-from apr_leaderboard.model.criterion import CriteriaFile, DefectsFile
+from apr_leaderboard.model.criterion import CriteriaFile, Defect, DefectsFile
 from apr_leaderboard.model.results import BenchmarkResult, CriterionOutcome, CriterionResult, Results
 
-__all__ = ["GATES", "GateName", "GateVerdict", "by_criterion", "judge_gate", "worst"]
+__all__ = ["GATES", "GateName", "GateVerdict", "by_criterion", "judge_gate", "known_behind", "worst"]
 
 GateName = Literal["criteria", "defects", "regression"]
 GATES: tuple[GateName, ...] = ("criteria", "defects", "regression")
@@ -100,7 +100,7 @@ def _defects(run: Results, defects: DefectsFile) -> tuple[list[str], list[str]]:
     for one in run.criteria:
         if one.outcome in (CriterionOutcome.PASS, CriterionOutcome.NOT_RUN):
             continue
-        known = defects.behind(one.criterion, one.part, one.engine, _plain_version(one.engine_version))
+        known = known_behind(one, defects)
         refusal = defects.refusal(one.criterion, one.part, one.engine)
         if one.outcome is CriterionOutcome.FAIL and known:
             notes.append(f"{_name(one)}: fails by known defects: {', '.join(defect.id for defect in known)}")
@@ -109,6 +109,13 @@ def _defects(run: Results, defects: DefectsFile) -> tuple[list[str], list[str]]:
         else:
             against.append(f"{_name(one)}: {one.outcome.value}, and no known defect explains it: {one.reason}")
     return against, notes
+
+
+def known_behind(one: CriterionResult, defects: DefectsFile) -> tuple[Defect, ...]:
+    """The known defects of the engine's version that explain why a test does not pass; none where it does."""
+    if one.outcome not in (CriterionOutcome.FAIL, CriterionOutcome.BLOCKED):
+        return ()
+    return defects.behind(one.criterion, one.part, one.engine, _plain_version(one.engine_version))
 
 
 def _regression(run: Results, baseline: Results) -> tuple[list[str], list[str]]:
