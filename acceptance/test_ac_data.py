@@ -23,10 +23,10 @@ def test_less_than_one_percent_of_the_training_data_overlaps_with_the_benchmarks
 @pytest.mark.criterion("AC-016")
 @pytest.mark.falsified_by("decontamination-keeps-everything")
 def test_the_engine_finds_what_was_planted_in_the_data(trial: Trial) -> None:
-    """HumanEval's own problems among clean samples: the engine drops what this side counts, and nothing else."""
-    dropped, planted, total = decontaminate(trial)
+    """HumanEval's own problems among clean samples: the engine finds what this side counts, and nothing else."""
+    found, planted, total = decontaminate(trial)
     trial.tell("samples", total)
-    trial.measure("samples that the engine drops", dropped, f"the {planted} that were planted", dropped == planted)
+    trial.measure("samples that the engine finds", found, f"the {planted} that were planted", found == planted)
 
 
 @pytest.mark.criterion("AC-025")

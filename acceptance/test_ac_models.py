@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from apr_leaderboard.criteria import Trial
+from apr_leaderboard.criteria.incoming import import_gap
 from apr_leaderboard.criteria.texts import HELD_OUT, held_out_text, oracle_perplexity, perplexity_of
-from apr_leaderboard.criteria.weighing import largest_gap, tensors_of
 from apr_leaderboard.proof.measuring import stages_passed
 
 
@@ -22,9 +22,8 @@ def test_import_makes_a_checkpoint_that_the_engine_itself_finds_whole(trial: Tri
 @pytest.mark.falsified_by("import-flips-a-sign")
 def test_import_keeps_every_value_of_the_source(trial: Trial) -> None:
     """Floats come through exactly; of block formats both sides read the same blocks."""
-    source = tensors_of(trial.source())
-    gap, where = largest_gap(tensors_of(trial.model(), source), source)
-    trial.tell("tensors", len(source))
+    gap, where, count = import_gap(trial.source(), trial.model())
+    trial.tell("tensors", count)
     trial.measure(f"largest gap ({where or 'none'})", gap, "below 1e-6 of the tensor's largest value", gap < 1e-6)
 
 

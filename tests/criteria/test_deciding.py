@@ -13,6 +13,7 @@ from apr_leaderboard.criteria.auditing import contaminated, quality_scores
 from apr_leaderboard.criteria.memory import trained_for_memory
 from apr_leaderboard.criteria.probing import reproducible
 from apr_leaderboard.criteria.texts import need_hf, token_ids
+from apr_leaderboard.criteria.working import decontaminate
 from apr_leaderboard.engine import Checkpoint, Progress
 from apr_leaderboard.errors import (
     EngineCrashedError,
@@ -126,6 +127,41 @@ def test_reproducible_defects_are_those_whose_command_starts_the_engine(
     """All of the project's own; one less in its saboteur's hands."""
     found, total = reproducible(trial_of(tmp_path, saboteur, root=project_root))
     assert (total - found, total > 0) == (missing, True)
+
+
+class Refusing(Trial):
+    """A trial whose engine ends every job in these words."""
+
+    said = ""
+
+    def make(self, job: object, params: object, models: object, data: Path | None = None) -> Made:
+        """Refused."""
+        raise EngineRefusedError("apr", self.said, command=("apr", "data", "decontaminate"), exit_code=5)
+
+
+def refusing(folder: Path, said: str) -> Refusing:
+    """With sixty clean samples and six problems beside it."""
+    (folder / "recipes" / "data").mkdir(parents=True)
+    rows = "".join(f'{{"instruction": "i{number}", "response": "r"}}\n' for number in range(60))
+    (folder / "recipes" / "data" / "smoke-instruct.jsonl").write_text(rows)
+    problem = SimpleNamespace(task_id="t", prompt="p", canonical="c")
+    bench = SimpleNamespace(root=folder, evaluations=SimpleNamespace(problems=lambda _: [problem] * 9))
+    trial = Refusing(cast(Workbench, bench), Asked("AC-016", "test_it", "apr", "smoke"), folder)
+    trial.said = said
+    return trial
+
+
+def test_contamination_that_a_program_tells_and_does_not_drop_is_taken_at_its_word(tmp_path: Path) -> None:
+    """Six of sixty-six, in the words of apr 0.72.3; the command is kept."""
+    trial = refusing(tmp_path, "Validation failed: Contamination rate 9.09% exceeds 1% gate (AC-016)")
+    assert decontaminate(trial) == (6, 6, 66)
+    assert trial.commands == ["apr data decontaminate"]
+
+
+def test_contamination_check_that_is_refused_in_other_words_is_a_refusal(tmp_path: Path) -> None:
+    """Nothing was counted."""
+    with pytest.raises(EngineRefusedError, match="not implemented"):
+        decontaminate(refusing(tmp_path, "not implemented"))
 
 
 class Remembering(Trial):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Final
 
 from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import AlignJob, CompileJob, MergeJob, PrepDataJob, PruneJob, QuantizeJob
-from apr_leaderboard.errors import HarnessError
+from apr_leaderboard.errors import EngineRefusedError, HarnessError
 from apr_leaderboard.model.stage import (
     AlignParams,
     CompileParams,
@@ -23,6 +24,7 @@ from apr_leaderboard.proof.lab import Made
 __all__ = ["align", "compiled", "decontaminate", "merge", "prune", "quantize", "weights_bytes"]
 
 
+_RATE: Final = re.compile(r"Contamination rate (\d+(?:\.\d+)?)%")
 _CLEAN: Final = 60
 _PLANTED: Final = 6
 
@@ -44,7 +46,10 @@ def compiled(trial: Trial, model: Made) -> Made:
 
 
 def decontaminate(trial: Trial) -> tuple[int, int, int]:
-    """HumanEval's problems planted among clean samples: how many the engine drops, were planted, and are there."""
+    """HumanEval's problems planted among clean samples: how many the engine finds, were planted, and are there.
+
+    What it drops is what it finds. A program that drops nothing and ends by saying the rate is taken at that word.
+    """
     clean = (trial.root / "recipes" / "data" / "smoke-instruct.jsonl").read_text(encoding="utf-8").splitlines()[:_CLEAN]
     problems = trial.workbench.evaluations.problems("humaneval")[:_PLANTED]
     planted = [json.dumps({"instruction": one.prompt, "response": one.canonical or ""}) for one in problems]
@@ -54,7 +59,15 @@ def decontaminate(trial: Trial) -> tuple[int, int, int]:
     data = trial.file("planted.jsonl", "\n".join([*clean, *planted]) + "\n")
     params = PrepDataParams(dataset="planted", steps=("decontaminate",), against=("humaneval",))
     plain = {**params.model_dump(mode="json", exclude={"dataset", "against"}), "against": against.parent.name}
-    made = trial.make(lambda _: PrepDataJob(data, (against,), params), plain, [], data)
+    try:
+        made = trial.make(lambda _: PrepDataJob(data, (against,), params), plain, [], data)
+    except EngineRefusedError as error:
+        told, total = _RATE.search(error.message), len(clean) + len(planted)
+        if told is None:
+            raise
+        trial.commands.append(" ".join(error.command))
+        trial.tell("in its own words", error.message)
+        return round(float(told.group(1)) / 100 * total), len(planted), total
     figures = {} if made.record is None else made.record.figures
     return int(figures["n_before"]) - int(figures["n_after"]), len(planted), int(figures["n_before"])
 
