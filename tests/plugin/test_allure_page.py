@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ def run(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Path:
+    """A folder with results of the project's own acceptance run of three criteria, and its results.json."""
+    folder = tmp_path_factory.mktemp("decided")
+    command = ["-p", "no:cacheprovider", "-p", "no:xdist", "-m", "acceptance and (ac_016 or ac_021 or ac_025)"]
+    kept = [f"--apr-store={folder / 'store'}", f"--alluredir={folder / 'ar'}", f"--apr-report={folder / 'out'}"]
+    words = [sys.executable, "-m", "pytest", *command, *kept]
+    subprocess.run(words, cwd=project_root, check=True, capture_output=True, timeout=240)
+    return folder
+
+
 def _visible(browser: str, page: Path, scratch: Path) -> str:
     """The text of a page after its scripts ran."""
     words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom"]
@@ -80,27 +92,31 @@ def _visible(browser: str, page: Path, scratch: Path) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
 
 
-def test_page_of_merged_shards_shows_the_counts_of_results_json(
-    allure: str, browser: str, run: Path, tmp_path: Path
+def test_page_of_merged_shards_and_criteria_shows_the_counts_of_results_json(
+    allure: str, browser: str, run: Path, decided: Path, tmp_path: Path
 ) -> None:
-    """Solved and unsolved problems as judged, one score, the category, the environment."""
+    """Solved and unsolved problems as judged, one score, criteria as decided, the categories, the environment."""
     judged = [
         problem["c"]
         for name in ("one", "two")
         for benchmark in json.loads((run / f"report-{name}" / "results.json").read_text())["benchmarks"]
         for problem in benchmark["problems"]
     ]
-    assert len(judged) == 16
+    criteria = json.loads((decided / "out" / "results.json").read_text())["criteria"]
+    outcomes = Counter(one["outcome"] for one in criteria)
+    assert (len(judged), outcomes) == (16, {"pass": 3, "not-run": 1})
     merged, html = tmp_path / "merged", tmp_path / "html"
     tool = Path(sys.executable).with_name("apr-leaderboard")
-    words = ["allure", "merge", "--out", str(merged), str(run / "one"), str(run / "two")]
+    words = ["allure", "merge", "--out", str(merged), str(run / "one"), str(run / "two"), str(decided / "ar")]
     subprocess.run([str(tool), *words], check=True, capture_output=True, timeout=60)
     build = [allure, "awesome", "--single-file", "-c", str(merged / "allurerc.json"), "-o", str(html), str(merged)]
     subprocess.run(build, cwd=tmp_path, check=True, capture_output=True, timeout=240)
     text = _visible(browser, html / "index.html", tmp_path / "profile")
     solved, score = sum(1 for c in judged if c), 1
-    assert f"Total {len(judged) + score} " in text
+    assert f"Total {len(judged) + score + len(criteria)} " in text
     assert f"Failed {len(judged) - solved} " in text
-    assert f"Passed {solved + score} " in text
+    assert f"Passed {solved + score + outcomes['pass']} " in text
+    assert f"Skipped {outcomes['not-run']} " in text
     assert "smoke/15: unsolved (wrong)" in text
+    assert f" criteria {outcomes['pass']} {outcomes['not-run']} " in text  # their suite, folded, with its own counts
     assert "apr-leaderboard 0.1.0" in text

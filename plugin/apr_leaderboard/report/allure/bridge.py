@@ -122,8 +122,7 @@ def amend(result: TestResult, story: Story) -> None:
     result.testCaseId, result.historyId = ids_of(story.full_name, story.identity)
     result.titlePath = list(story.place)
     result.status = story.status.value
-    trace = result.statusDetails.trace if result.statusDetails is not None else None
-    result.statusDetails = StatusDetails(message=story.message, trace=trace) if story.category else None
+    result.statusDetails = _details(result, story.message) if story.category else None
     if story.description:
         result.description = story.description
     result.parameters = [Parameter(name=name, value=value) for name, value in story.identity.items()]
@@ -133,6 +132,12 @@ def amend(result: TestResult, story: Story) -> None:
     _relabel(result, story.place, story.behaviour)
     more = {**story.labels, **({"category": story.category.value} if story.category else {})}
     result.labels += [Label(name=name, value=value) for name, value in more.items()]
+
+
+def _details(result: TestResult, message: str) -> StatusDetails:
+    """The message, with allure-pytest's trace; where something was skipped that is but the place of the skip."""
+    traced = result.statusDetails is not None and result.status != Status.SKIPPED
+    return StatusDetails(message=message, trace=result.statusDetails.trace if traced else None)
 
 
 def _score(result: TestResult, item: pytest.Item, detail: Detail) -> None:
@@ -178,6 +183,5 @@ def _categorize(result: TestResult, error: BaseException | None) -> None:
         category, result.status = Category.CANDIDATE, Status.FAILED.value
     else:
         category, result.status = Category.HARNESS, Status.BROKEN.value
-    trace = result.statusDetails.trace if result.statusDetails is not None else None
-    result.statusDetails = StatusDetails(message=f"{category}: {text}", trace=trace)
+    result.statusDetails = _details(result, f"{category}: {text}")
     result.labels.append(Label(name="category", value=category.value))
