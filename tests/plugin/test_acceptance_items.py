@@ -129,6 +129,16 @@ def test_acceptance_of_a_failure_behind_a_known_defect_carries_its_command(accep
     assert told == "# no-skill: for sh, in an empty folder with tiny_model.py\nfake import x"
 
 
+def test_defect_whose_command_needs_what_is_not_here_is_skipped_with_its_name(accepting: Project) -> None:
+    """Not taken for mended."""
+    defects = _DEFECT.replace("command:", "needs: [no-such-program], command:")
+    (accepting.path / "acceptance" / "known_defects.yaml").write_text(defects)
+    (accepting.path / "acceptance" / "test_known.py").write_text("def test_there(defect, defective):\n    assert 0\n")
+    result = accepting.run("-m", "defects", "-rs")
+    result.assert_outcomes(skipped=1, deselected=3)
+    result.stdout.fnmatch_lines(["SKIPPED*its command needs no-such-program on PATH"])
+
+
 @pytest.mark.slow
 def test_acceptance_where_our_side_breaks_is_an_error(accepting: Project) -> None:
     """Not a failure of the candidate."""

@@ -7,6 +7,7 @@ set-up, where trouble on our side is an error; what it found is told in the call
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -131,7 +132,10 @@ class Acceptance:
 
     @pytest.fixture
     def defective(self, defect: Defect) -> Engine:
-        """The engine that a known defect is one of. Skips where it is not installed."""
+        """The engine that a known defect is one of. Skips where it, or what the defect's command needs, is not here."""
+        missing = [name for name in defect.needs if shutil.which(name) is None]
+        if missing:
+            pytest.skip(f"its command needs {', '.join(missing)} on PATH")
         try:
             return self._workbench().engine(defect.engine)
         except EngineMissingError as error:

@@ -77,7 +77,7 @@ class Shown(_Frozen):
 class Defect(_Frozen):
     """Something an engine does that it should not. `command` is for sh, in an empty folder, with `tiny_model.py` in it.
 
-    Only the engine and python3 without packages are needed to run it.
+    Only the engine and python3 without packages are needed to run it, and the programs that it `needs`.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -85,6 +85,7 @@ class Defect(_Frozen):
     versions: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
     criteria: tuple[_Id, ...] = Field(description="the criteria that cannot hold while it is there")
     parts: tuple[_Text, ...] = Field(default=(), description="only these tests of the criteria; empty: all")
+    needs: tuple[_Text, ...] = Field(default=(), description="programs on PATH that the command starts beside these")
     command: Annotated[str, Field(min_length=1, max_length=6000)]
     expected: _Text
     got: _Text
