@@ -58,6 +58,7 @@ def acceptance_marks(root: Path) -> dict[str, str]:
     marks = {
         "acceptance": "the acceptance criteria",
         "defects": "the known defects of engines: is each still there?",
+        "real_apr": "needs the real program",
         "criterion(id, asks=...)": "the criterion that a test of acceptance/ decides",
         "falsified_by(name)": "the saboteur that must turn a test of acceptance/ red",
         "unfalsifiable(reason)": "why no saboteur can turn a test of acceptance/ red",
