@@ -110,7 +110,7 @@ def test_stated_run_stands_beside_engines_and_published_figure_and_says_so(recor
     assert [column.engine for column in board.columns] == ["apr", "reference"]
     assert [cell.verdict for cell in board.rows[0].cells.values()] == [
         "consistent (-7 problems)",
-        "consistent (-1 problems)",
+        "consistent (-1 problem)",
     ]
     assert "| apr (stated) |" in markdown_of(board, recorder.root)
     stated = {line["engine"]: line["stated"] for line in csv.DictReader(io.StringIO(csv_of(board, recorder.root)))}
@@ -157,6 +157,18 @@ def test_published_figures_keep_their_number_of_problems(project_root: Path) -> 
     assert of_field is not None
     assert (of_field.percent, of_field.n_problems) == (76.2, 500)
     assert published_for("qwen2.5-coder-7b-instruct-tuned", "mbpp", catalogue) is None
+
+
+def test_published_figure_stands_also_where_a_row_measured_nothing(recorder: Recorder, project_root: Path) -> None:
+    """A model's MBPP figure is known on the row that was asked HumanEval alone."""
+    recorder.run("a", recorder.evaluation(verdicts_of(96, 164)))
+    recorder.run("b", recorder.evaluation(verdicts_of(9, 20), model="m", benchmark="mbpp"))
+    board = board_of(find_runs(recorder.root), load_catalogue(project_root / "recipes" / "catalogue.yaml"))
+    [row] = [row for row in board.rows if row.model == MODEL]
+    assert [figure and figure.percent for figure in (board.published(row, name) for name in board.benchmarks)] == [
+        61.6,
+        52.4,
+    ]
 
 
 def test_csv_has_every_measurement_with_full_digits(recorder: Recorder) -> None:

@@ -52,9 +52,10 @@ class Cell:
         """The standing in words: consistent, differs by N problems, ..."""
         if self.standing in (Standing.CONSISTENT, Standing.DIFFERS) and self.published is not None:
             apart = differs_by(self.result, self.published)
+            noun = "problem" if abs(apart) == 1 else "problems"
             if self.standing is Standing.DIFFERS:
-                return f"differs by {abs(apart)} problems ({apart:+d})"
-            return f"consistent ({apart:+d} problems)" if apart else "consistent (equal)"
+                return f"differs by {abs(apart)} {noun} ({apart:+d})"
+            return f"consistent ({apart:+d} {noun})" if apart else "consistent (equal)"
         return self.standing.value
 
     @property
@@ -114,6 +115,7 @@ class Board:
     titles: dict[str, str]
     left_out: tuple[str, ...] = ()
     n_runs: int = 0
+    figures: dict[tuple[str, str], PublishedFigure] = field(default_factory=dict)
 
     @cached_property
     def benchmarks(self) -> tuple[str, ...]:
@@ -126,9 +128,8 @@ class Board:
         return tuple(sorted({column.engine for column in self.columns}))
 
     def published(self, row: Row, benchmark: str) -> PublishedFigure | None:
-        """What was published for a row's model."""
-        found = (cell.published for column, cell in row.cells.items() if column.benchmark == benchmark)
-        return next(found, None)
+        """What was published for a row's model, whether or not that row has a measurement."""
+        return self.figures.get((row.model, benchmark))
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
@@ -150,13 +151,14 @@ def board_of(found: FoundRuns, catalogue: Catalogue | None = None, suites: Itera
         key = (result.model, result.recipe or "", result.after or "", result.profile, how)
         rows.setdefault(key, Row(result.model, result.recipe, result.after, result.profile, how))
         taken.setdefault((key, Column(result.name, result.engine)), []).append((run, result))
+    asked = {(row.model, column.benchmark) for row in rows.values() for _, column in taken}
+    figures = {pair: figure for pair in asked if (figure := published_for(*pair, catalogue, suites)) is not None}
     for (who, column), measured in sorted(taken.items(), key=lambda item: (_place(item[0][1].benchmark), item[0])):
-        published = published_for(rows[who].model, column.benchmark, catalogue, suites)
-        rows[who].cells[column] = _cell(measured, published)
+        rows[who].cells[column] = _cell(measured, figures.get((rows[who].model, column.benchmark)))
     columns = tuple(sorted({column for _, column in taken}, key=lambda one: (_place(one.benchmark), one)))
     titles = {one.name: one.title for one in suites if one.title}
     ranked = sorted(rows.values(), key=lambda row: _rank(row, columns))
-    return Board(tuple(ranked), columns, titles, found.left_out, len(found.runs))
+    return Board(tuple(ranked), columns, titles, found.left_out, len(found.runs), figures)
 
 
 def _cell(measured: list[tuple[RecordedRun, BenchmarkResult]], published: PublishedFigure | None) -> Cell:
