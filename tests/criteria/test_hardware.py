@@ -22,6 +22,7 @@ from apr_leaderboard.proof import NotHere
 from apr_leaderboard.proof.lab import Made
 
 _RECORDED = Path(__file__).with_name("recorded") / "devices-no-adapter.json"
+_DECLINED = _RECORDED.with_name("devices-software-adapter.json")
 
 
 class Bench(Trial):
@@ -90,9 +91,17 @@ def test_wgpu_of_an_engine_without_that_backend_is_not_here_whatever_drivers_are
 def test_wgpu_of_a_program_without_an_adapter_names_the_adapter_in_the_programs_words(tmp_path: Path) -> None:
     """As recorded of apr 0.72.3: it has the backend and finds no device."""
     trial = trial_of(tmp_path, _RECORDED.read_text(encoding="utf-8"))
-    with pytest.raises(NotHere, match=r"needs a wgpu adapter.*`devices` says unavailable no-device"):
+    words = "needs a GPU for wgpu: apr has the backend and finds no adapter .*; `devices` says unavailable no-device$"
+    with pytest.raises(NotHere, match=words):
         need_wgpu(trial)
     assert trial.commands == [f"{tmp_path}/program devices --json"]
+
+
+def test_wgpu_of_a_program_that_declines_a_software_adapter_says_so_in_its_words(tmp_path: Path) -> None:
+    """As recorded of apr 0.72.3 with Mesa's lavapipe: to it, that is no GPU."""
+    trial = trial_of(tmp_path, _DECLINED.read_text(encoding="utf-8"))
+    with pytest.raises(NotHere, match=r"declines llvmpipe \(LLVM.*\); `devices` says .*is not a GPU"):
+        need_wgpu(trial)
 
 
 def test_wgpu_of_a_program_built_without_it_names_the_build(tmp_path: Path) -> None:

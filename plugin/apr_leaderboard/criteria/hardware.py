@@ -32,7 +32,7 @@ def vulkan_adapters() -> list[str]:
 
 
 def need_wgpu(trial: Trial) -> None:
-    """Raise `NotHere` where the engine has no wgpu path, or has one and finds no adapter, in its own words.
+    """Raise `NotHere` where the engine has no wgpu path, or has one and finds no adapter to its liking, in its words.
 
     A saboteur that stands in for what is not here needs neither. Raises `EngineOutputError` for a program that does not
     list its devices.
@@ -52,10 +52,9 @@ def need_wgpu(trial: Trial) -> None:
     words = "; ".join(sorted({" ".join(_state(one)) for one in listed})) or "nothing of wgpu"
     if not listed or all((one.get("source") or {}).get("kind") == "not-compiled" for one in listed):
         raise NotHere(f"needs a build of {engine.name} with its wgpu backend: `devices` says {words}")
-    raise NotHere(
-        f"needs a wgpu adapter, a GPU's or one in software: {engine.name} has the backend, its `devices` says {words};"
-        f" Vulkan drivers here: {drivers}"
-    )
+    there = [str(one["device_name"]) for one in listed if one.get("device_name")]
+    what = f"declines {', '.join(there)}" if there else f"finds no adapter (Vulkan drivers here: {drivers})"
+    raise NotHere(f"needs a GPU for wgpu: {engine.name} has the backend and {what}; `devices` says {words}")
 
 
 def need_no_vendor_libraries(trial: Trial) -> None:
