@@ -117,6 +117,17 @@ def test_history_depends_on_no_verdict_and_no_digest(digest: str, verdict: str) 
     assert ids_of(story.full_name, story.identity) == ids_of(other.full_name, other.identity)
 
 
+def test_problem_of_a_file_tells_its_digest_and_what_is_stated() -> None:
+    """No model was seen: the digest is that of the completions, and the label is called what it is."""
+    payload = _problem(result=_judged("passed"))
+    given = {"file": "x.jsonl", "sha256": "a" * 64, "stated": ["engine", "model"]}
+    payload["problem"]["info"] = {**payload["problem"]["info"], "completions": given}
+    facts = _told(payload).facts
+    assert facts["completions digest"] == "f" * 16
+    assert facts["stated"] == "engine, model"
+    assert "model digest" not in facts
+
+
 @given(key=st.sampled_from(["engine", "model", "profile"]), value=st.text(min_size=1, max_size=20))
 def test_history_differs_where_the_subject_does(key: str, value: str) -> None:
     """Another engine, model or profile has a history of its own; the test is the same."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from apr_leaderboard.bench import benchmark_named
 from apr_leaderboard.cli import main
 from apr_leaderboard.cli.benchdata import problems_of
 from apr_leaderboard.cli.failures import recorded
+from apr_leaderboard.model.results import GivenAnswers
 from apr_leaderboard.report.analysis import JudgedAnswer, judged_answers, make_pairs, oracle_of
 
 
@@ -42,6 +44,17 @@ def test_history_keeps_sampled_and_greedy_apart(recorder: Recorder, capsys: pyte
     assert "qwen-official@1, greedy" in told
     assert "qwen-official@1, T 0.8, 3 samples" in told
     assert all(entry["lost"] is None for entry in _told(["history", "--reports", str(recorder.root)], capsys))
+
+
+def test_history_says_whose_engine_is_only_stated(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the column where another run has its engine's version."""
+    given = GivenAnswers(file="x.jsonl", sha256="0" * 64, stated=("engine", "model"))
+    recorder.run("seen", recorder.evaluation(verdicts_of(2, 4)), day=1)
+    recorder.run("told", recorder.evaluation(verdicts_of(3, 4), completions=given), day=2)
+    seen, told = _told(["history", "--reports", str(recorder.root)], capsys)
+    assert (seen["stated"], told["stated"], told["gained"]) == (False, True, ["HumanEval/2"])
+    assert main(["history", "--reports", str(recorder.root), "--model", "0.5b"]) == 0
+    assert re.search(r"stated +told$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_history_of_nothing_is_refused(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
