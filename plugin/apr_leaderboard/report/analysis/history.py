@@ -62,7 +62,9 @@ def _series(measured: Iterable[tuple[RecordedRun, BenchmarkResult]]) -> Iterator
             lost = tuple(task for task in now if before[task] and not now[task])
             gained = tuple(task for task in now if now[task] and not before[task])
             p_value = mcnemar_exact(len(lost), len(gained))
-        identity = next((one for one in run.results.run.engines if one.name == result.engine), None)
+        # An engine of the run that happens to have the stated name is not the one that answered.
+        seen = () if result.stated else run.results.run.engines
+        identity = next((one for one in seen if one.name == result.engine), None)
         yield HistoryEntry(
             started=run.results.run.started,
             run=run.name,

@@ -190,7 +190,7 @@ def _details(board: Board, folder: Path) -> Iterator[str]:
 
 def _detail(board: Board, row: Row, column: Column, cell: Cell, folder: Path) -> Iterator[str]:
     run, result = cell.run.results.run, cell.result
-    engine = next((one for one in run.engines if one.name == column.engine), None)
+    engine = next((one for one in run.engines if one.name == column.engine and not cell.stated), None)
     files_there = cell.run.evidence(result)
     links = ", ".join(f'<a href="{escape(evidence_link(cell, folder, kind))}">{kind}</a>' for kind in files_there)
     commit = f", commit {run.tool.commit[:12]}{' (changed)' if run.tool.dirty else ''}" if run.tool.commit else ""
