@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apr_leaderboard.errors import HarnessError
+from apr_leaderboard.proof import NotHere
 
 __all__ = ["Change", "change_weights", "drop_tensor"]
 
@@ -21,7 +22,10 @@ Change = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 
 
 def change_weights(path: Path, change: Change) -> None:
-    """Write `change(name, values)` over every float tensor of a SafeTensors file, or of a Hugging Face folder."""
+    """Write `change(name, values)` over every float tensor of a SafeTensors file, or of a Hugging Face folder.
+
+    Raises `NotHere` for any other file: the saboteurs are for the reference engine's.
+    """
     file = _weights_file(path)
     header, start = _header(file)
     with file.open("r+b") as stream:
@@ -49,7 +53,7 @@ def drop_tensor(path: Path, name: str) -> None:
 def _weights_file(path: Path) -> Path:
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
-        raise HarnessError(f"{file}: no SafeTensors file to change")
+        raise NotHere(f"needs weights in SafeTensors, which a saboteur can change: got {file.name}; try the reference")
     file.chmod(0o644)
     return file
 
@@ -58,5 +62,7 @@ def _header(file: Path) -> tuple[dict[str, dict[str, Any]], int]:
     with file.open("rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
         if length > 1 << 26:
-            raise HarnessError(f"{file}: is no SafeTensors file")
+            raise NotHere(
+                f"needs weights in SafeTensors, which a saboteur can change: got {file.name}; try the reference"
+            )
         return json.loads(stream.read(length)), 8 + length
