@@ -83,6 +83,14 @@ def test_decided_trouble_of_our_own_is_raised_as_it_is(tmp_path: Path) -> None:
         decide(trial_of(tmp_path), CRITERION, raising(HarnessError("x: no such file")), None)
 
 
+def test_decided_end_without_a_figure_held_against_a_bound_is_our_trouble(tmp_path: Path) -> None:
+    """No pass without evidence; a figure that is told alone is none."""
+    trial = trial_of(tmp_path)
+    with pytest.raises(HarnessError, match="held no figure against a bound"):
+        decide(trial, CRITERION, lambda: trial.tell("told", 1), None)
+    assert decide(trial, CRITERION, lambda: trial.measure("held", 1, "1", True), None).outcome.value == "pass"
+
+
 def test_decided_refusal_in_other_words_than_known_fails(tmp_path: Path) -> None:
     """The entry is out of date."""
     refusal = Refusal(criterion="AC-001", engine="fake", words="no draft")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from apr_leaderboard.criteria.trial import SUITE, Trial, refusal_behind
-from apr_leaderboard.errors import EngineError, SourceUnavailableError, StageFailedError
+from apr_leaderboard.errors import EngineError, HarnessError, SourceUnavailableError, StageFailedError
 from apr_leaderboard.model.criterion import Criterion, Refusal
 from apr_leaderboard.model.results import CriterionOutcome, CriterionResult
 from apr_leaderboard.proof import NotHere, Refuted
@@ -19,7 +19,8 @@ _MOST_WORDS = 2000
 def decide(trial: Trial, criterion: Criterion, test: Callable[[], object], refusal: Refusal | None) -> CriterionResult:
     """Run `test` and say what came of it. `refusal` is what the engine is known to refuse here.
 
-    Never raises for what a candidate or an engine did; what breaks on our side is raised as it is.
+    Never raises for what a candidate or an engine did; what breaks on our side is raised as it is, and a test that
+    measured nothing raises `HarnessError`.
     """
     outcome, reason, words = _outcome(trial, criterion, test)
     if refusal is not None:
@@ -67,6 +68,8 @@ def _outcome(trial: Trial, criterion: Criterion, test: Callable[[], object]) -> 
             _keep_command(trial, error)
             return CriterionOutcome.FAIL, str(error), _words(error)
         return CriterionOutcome.FAIL, str(error), ""
+    if not any(one.bound for one in trial.measures):
+        raise HarnessError(f"{trial.asked.part}: came to its end and held no figure against a bound")
     return CriterionOutcome.PASS, "", ""
 
 
