@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from apr_leaderboard.criteria import Asked, Trial, decide, saboteur_named
-from apr_leaderboard.criteria.auditing import contaminated, quality_scores
+from apr_leaderboard.criteria.auditing import contaminated, quality_scores, training_files
 from apr_leaderboard.criteria.memory import trained_for_memory
 from apr_leaderboard.criteria.probing import reproducible
 from apr_leaderboard.criteria.texts import need_hf, token_ids
@@ -111,6 +111,13 @@ def test_answer_cut_inside_its_fence_scores_as_broken_code() -> None:
         {"instruction": "Say how to subtract one number.", "response": "```python\ndef subtract(first, seco"},
     ]
     assert quality_scores(rows) == [100.0, 50.0]
+
+
+def test_training_files_are_all_that_is_trained_on_preferences_too(project_root: Path, tmp_path: Path) -> None:
+    """Every file beside the recipes, with an answer in each row."""
+    found = training_files(trial_of(tmp_path, root=project_root))
+    assert set(found) == {file.name for file in (project_root / "recipes" / "data").glob("*.jsonl")}
+    assert all(row["instruction"] and row["response"] for rows in found.values() for row in rows)
 
 
 def test_contaminated_counts_samples_that_hold_a_problem() -> None:

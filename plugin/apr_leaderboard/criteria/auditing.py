@@ -21,10 +21,12 @@ Rows = list[dict[str, Any]]
 
 
 def training_files(trial: Trial) -> dict[str, Rows]:
-    """Every dataset that the recipes train on, by its file's name."""
+    """Every dataset that the recipes train on, by its file's name; of preferences what is to be preferred."""
     found = {}
     for file in sorted((trial.root / "recipes" / "data").glob("*.jsonl")):
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if rows and "chosen" in rows[0]:
+            rows = [{"instruction": row["prompt"], "response": row["chosen"]} for row in rows]
         if rows and "response" in rows[0]:
             found[file.name] = rows
     if not found:
