@@ -10,11 +10,10 @@ import pytest
 
 from apr_leaderboard.criteria import Asked, Trial, decide, saboteur_named
 from apr_leaderboard.criteria.auditing import contaminated, quality_scores, training_files
-from apr_leaderboard.criteria.memory import trained_for_memory
 from apr_leaderboard.criteria.probing import reproducible
 from apr_leaderboard.criteria.texts import need_hf, token_ids
 from apr_leaderboard.criteria.working import decontaminate
-from apr_leaderboard.engine import Checkpoint, Progress
+from apr_leaderboard.engine import Checkpoint
 from apr_leaderboard.errors import (
     EngineCrashedError,
     EngineRefusedError,
@@ -23,7 +22,7 @@ from apr_leaderboard.errors import (
     StageFailedError,
 )
 from apr_leaderboard.model.criterion import Criterion, Refusal
-from apr_leaderboard.model.record import EngineIdentity, StageRecord
+from apr_leaderboard.model.record import EngineIdentity
 from apr_leaderboard.pipeline import Workbench
 from apr_leaderboard.proof import NotHere, Refuted
 from apr_leaderboard.proof.lab import Made
@@ -177,45 +176,3 @@ def test_contamination_check_that_is_refused_in_other_words_is_a_refusal(tmp_pat
     """Nothing was counted."""
     with pytest.raises(EngineRefusedError, match="not implemented"):
         decontaminate(refusing(tmp_path, "not implemented"))
-
-
-class Remembering(Trial):
-    """A trial that runs a step at once, and keeps its record."""
-
-    def done(self, step: Any) -> Made:
-        """Without a store."""
-        store = cast(Any, None)
-        record = step.build((Checkpoint(self.folder, "hf"),), self.folder, store, lambda progress: None)
-        return Made(cast(Any, None), self.folder, record=record)
-
-    def note(self, done: object) -> None:
-        """Nothing."""
-
-    def model(self, seed: int = 1) -> Made:
-        """Of no weight."""
-        del seed
-        return Made(cast(Any, SimpleNamespace(key="k")), self.folder, Checkpoint(self.folder, "hf"))
-
-
-@pytest.mark.parametrize(("told", "kept"), [((3.0, 7.0, 5.0), 7), ((), None)])
-def test_training_for_memory_keeps_the_most_that_was_told(
-    told: tuple[float, ...], kept: int | None, tmp_path: Path
-) -> None:
-    """Of all the steps; nothing where nothing was told."""
-
-    class Training(Ours):
-        def capabilities(self) -> frozenset[str]:
-            return frozenset({"finetune"})
-
-        def run(self, job: object, out: Path, watch: Any) -> StageRecord:
-            for peak in told:
-                watch(Progress("finetune", 1, 1, "steps", "", {"peak_rss_bytes": peak}))
-            return StageRecord(op="finetune", engine=self.identity(), command=())
-
-    (tmp_path / "recipes" / "data").mkdir(parents=True)
-    (tmp_path / "recipes" / "data" / "smoke-subset.jsonl").write_text("{}\n")
-    bench = SimpleNamespace(engine=lambda _: Training(), root=tmp_path, runner=SimpleNamespace(run=lambda step: None))
-    trial = Remembering(cast(Workbench, bench), Asked("AC-005", "test_it", "fake", "smoke"), tmp_path)
-    made = trained_for_memory(trial, "qlora")
-    assert made.record is not None
-    assert made.record.figures.get("peak_rss_bytes") == kept

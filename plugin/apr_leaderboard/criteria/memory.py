@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,7 +18,7 @@ from apr_leaderboard.pipeline import EngineStep
 from apr_leaderboard.proof.lab import Made
 from apr_leaderboard.store import Store
 
-__all__ = ["memory_of_7b", "trained_for_memory"]
+__all__ = ["descendants", "memory_of_7b", "peak_resident", "trained_for_memory"]
 
 _DATA: Final = "smoke-subset"
 _PEAK: Final = "peak_rss_bytes"
@@ -26,21 +29,48 @@ _RANK: Final = 16
 
 
 class _Watched(EngineStep):
-    """A training whose record also has the most memory that it told of on its way."""
+    """A training whose record also has the most memory that its process held, looked up at each word of progress.
+
+    Not as the process tells it: what getrusage(2) gives is at least what the process that started it held before.
+    """
 
     def build(self, models: tuple[Checkpoint, ...], out: Path, store: Store, watch: Watch) -> StageRecord:
         """As `EngineStep.build`."""
-        peaks: list[float] = []
+        before, peaks = descendants(os.getpid()), [0]
 
         def note(progress: Progress) -> None:
-            peaks.append(progress.figures.get(_PEAK, 0.0))
+            peaks.extend(peak_resident(pid) for pid in descendants(os.getpid()) - before)
             watch(progress)
 
         record = super().build(models, out, store, note)
-        peak = max(peaks, default=0.0)
-        if not peak or _PEAK in record.figures:
+        if not max(peaks):
             return record
-        return record.model_copy(update={"figures": {**record.figures, _PEAK: int(peak)}})
+        return record.model_copy(update={"figures": {**record.figures, _PEAK: max(peaks)}})
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that `pid` started, and those that they did, as /proc has them; none where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # gone in between
+            parent = int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found, todo = set[int](), [pid]
+    while todo:
+        own = children.get(todo.pop(), [])
+        found.update(own)
+        todo += own
+    return found
+
+
+def peak_resident(pid: int) -> int:
+    """Bytes of the most that a process held since its program started (proc(5), VmHWM); 0 for one that is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    told = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return 0 if told is None else int(told.group(1)) * 1024
 
 
 def trained_for_memory(trial: Trial, method: Literal["lora", "qlora"]) -> Made:
@@ -50,7 +80,7 @@ def trained_for_memory(trial: Trial, method: Literal["lora", "qlora"]) -> Made:
     """
     data = trial.root / "recipes" / "data" / f"{_DATA}.jsonl"
     params = FinetuneParams(method=method, dataset=_DATA, rank=_RANK, epochs=1, max_seq_len=192)
-    plain = {**params.model_dump(mode="json", exclude={"dataset"}), "watched": True}
+    plain = {**params.model_dump(mode="json", exclude={"dataset"}), "watched": 2}
     step = trial.step(lambda found: FinetuneJob(found[0], data, params), plain, [trial.model()], data)
     watched = _Watched(step.label, step.engine, step.node, step.upstream, step.make_job)
     made = trial.done(watched)
