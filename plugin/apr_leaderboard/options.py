@@ -55,14 +55,16 @@ class Options:
     baseline: Path | None = None
 
 
-def _whole(low: int) -> Callable[[str], int]:
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    accepted = f"a whole number from {low}" + ("" if high is None else f" to {high}")
+
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
-            raise ValueError(f"a whole number from {low}") from None
-        if value < low:
-            raise ValueError(f"a whole number from {low}")
+            raise ValueError(accepted) from None
+        if value < low or (high is not None and value > high):
+            raise ValueError(accepted)
         return value
 
     return parse
@@ -174,6 +176,14 @@ OPTIONS: tuple[Option, ...] = (
         default=1.0,
     ),
     Option("apr-max-tokens", "longest answer (default: the benchmark's own)", "N", _whole(1)),
+    Option(
+        "apr-draft-tokens",
+        "speculative decoding (reference engine): most tokens drafted for an answer and checked in one pass, up to 31; "
+        "changes no answer; 0: none",
+        "N",
+        _whole(0, 31),
+        default=0,
+    ),
     Option("apr-seed", "every sample's own seed is derived from it", "N", _whole(0), default=0),
     Option("apr-limit", "only the first N problems; the run is then marked incomplete", "N", _whole(1)),
     Option("apr-min-pass", "fail when pass@1 is below this fraction", "P", _number(0.0, 1.0)),
@@ -247,6 +257,7 @@ def read_options(config: pytest.Config) -> Options:
         top_k=values["top-k"],
         top_p=values["top-p"],
         max_tokens=values["max-tokens"],
+        draft_tokens=values["draft-tokens"],
         seed=values["seed"],
         limit=values["limit"],
         min_pass=values["min-pass"],

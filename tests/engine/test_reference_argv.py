@@ -29,7 +29,7 @@ from apr_leaderboard.engine.jobs import (
 )
 from apr_leaderboard.engine.reference.argv import build_argv
 from apr_leaderboard.engine.reference.ops import OPS, load_op
-from apr_leaderboard.model.generation import DecodeParams
+from apr_leaderboard.model.generation import DecodeParams, Prompt
 from apr_leaderboard.model.stage import (
     AlignParams,
     CompileParams,
@@ -57,7 +57,9 @@ JOBS: list[Job] = [
     PerplexityJob(MODEL, Path("t.txt")),
     CheckJob(MODEL),
     InspectJob(MODEL),
+    GenerateJob(MODEL, (), DecodeParams(draft_tokens=16)),
     BenchJob(MODEL),
+    BenchJob(MODEL, prompts=(Prompt(task_id="t", raw="x"),), draft_tokens=16),
     ExportJob(MODEL, "gguf"),
     PrepDataJob(Path("d.jsonl"), (Path("b.jsonl"),), PrepDataParams(dataset="d")),
     CompileJob(MODEL, CompileParams()),

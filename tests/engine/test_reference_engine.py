@@ -69,6 +69,32 @@ def test_bench_job_returns_throughput(model: Checkpoint, tmp_path: Path) -> None
     assert str(record.figures["backend"]).endswith("cpu")
 
 
+def test_bench_job_with_prompts_and_drafts_returns_both_speeds(model: Checkpoint, tmp_path: Path) -> None:
+    """Measured on these prompts, in turn; the counts of drafts stand beside the speeds."""
+    job = BenchJob(model, n_tokens=6, prompts=(Prompt(task_id="t", raw="abab" * 4),), draft_tokens=4)
+    figures = ReferenceEngine().run(job, tmp_path, ignore_progress).figures
+    assert float(figures["tokens_per_second"]) > 0
+    assert float(figures["plain_tokens_per_second"]) > 0
+    assert (figures["n_answers"], figures["n_differing"]) == (1, 0)
+    assert 0 <= float(figures["acceptance_rate"]) <= 1
+
+
+def test_generate_with_drafts_counts_them_in_its_record(model: Checkpoint, tmp_path: Path) -> None:
+    """The answers are those of a request without, whose record has no such figures."""
+    prompts = (Prompt(task_id="t", raw="abab" * 4),)
+    found: list[list[Completion]] = [[], []]
+    figures = []
+    for answers, params in zip(
+        found, (DecodeParams(max_tokens=9), DecodeParams(max_tokens=9, draft_tokens=4)), strict=True
+    ):
+        job = GenerateJob(model, prompts, params)
+        figures.append(ReferenceEngine().generate(job, tmp_path, answers.append, ignore_progress).figures)
+    assert found[0] == found[1]
+    drafted = {"n_drafted", "n_accepted", "acceptance_rate", "tokens_per_pass"}
+    assert drafted.isdisjoint(figures[0])
+    assert drafted <= set(figures[1])
+
+
 def test_missing_model_is_the_requests_fault(tmp_path: Path) -> None:
     """One line that names the file and what is accepted."""
     job = BenchJob(Checkpoint(tmp_path / "none.gguf", "gguf"))

@@ -15,6 +15,7 @@ from apr_leaderboard.engine import (
     DistillJob,
     ExportJob,
     FinetuneJob,
+    GenerateJob,
     Job,
     MergeJob,
     PrepDataJob,
@@ -25,6 +26,7 @@ from apr_leaderboard.engine import (
 from apr_leaderboard.engine.apr.refusals import refusals_of_apr
 from apr_leaderboard.engine.reference.engine import ReferenceEngine
 from apr_leaderboard.engine.reference.refusals import refusals_of_reference
+from apr_leaderboard.model.generation import DecodeParams
 from apr_leaderboard.model.record import EngineIdentity
 from apr_leaderboard.model.stage import (
     AlignParams,
@@ -62,6 +64,7 @@ def _finetune(**params: Any) -> FinetuneJob:
         (DistillJob(_APR, (_APR,), _DATA, DistillParams(teacher="t", dataset="x")), "ignores: distill temperature"),
         (PrepDataJob(_DATA, (), PrepDataParams(dataset="x")), "ignores: prep-data decontaminate"),
         (CompileJob(_APR, CompileParams()), "ignores: the prompt"),
+        (GenerateJob(_APR, (), DecodeParams(draft_tokens=8)), "ignores: generate draft_tokens"),
     ],
     ids=lambda value: value.split(":")[1].strip() if isinstance(value, str) else "",
 )  # fmt: skip
@@ -73,6 +76,7 @@ def test_refusals_of_apr_name_the_parameter_and_its_words(job: Job, line: str) -
 @pytest.mark.parametrize(
     "job",
     [QuantizeJob(_APR, QuantizeParams(scheme="int4")), PruneJob(_APR, None, PruneParams()), ExportJob(_APR, "gguf"),
+     GenerateJob(_APR, (), DecodeParams()),
      PrepDataJob(_DATA, (), PrepDataParams(dataset="x", steps=("dedup",)))],
     ids=lambda job: job.op,
 )  # fmt: skip

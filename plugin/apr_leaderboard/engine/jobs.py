@@ -157,11 +157,17 @@ class InspectJob:
 
 @dataclass(frozen=True)
 class BenchJob:
-    """Decode throughput as the engine measures it; figures: tokens_per_second, backend."""
+    """Decode throughput as the engine measures it; figures: tokens_per_second, backend.
+
+    With `prompts`, it is measured by answering these one after another, up to `n_tokens` each, and where `draft_tokens`
+    is above 0 both plainly and with drafts; more figures then: plain_tokens_per_second, speedup and n_differing.
+    """
 
     op: ClassVar[str] = "bench"
     model: Checkpoint
     n_tokens: int = 32
+    prompts: tuple[Prompt, ...] = ()
+    draft_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class Decoding:
     top_p: float = 1.0
     max_tokens: int | None = None
     seed: int = 0
+    draft_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,11 @@ class EvaluationMaker:
     def _params(self, benchmark: Benchmark, profile: Profile, decoding: Decoding) -> DecodeParams:
         most = decoding.max_tokens or profile.max_tokens or benchmark.max_tokens
         return DecodeParams(
-            max_tokens=most, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p
+            max_tokens=most,
+            temperature=decoding.temperature,
+            top_k=decoding.top_k,
+            top_p=decoding.top_p,
+            draft_tokens=decoding.draft_tokens,
         )
 
     def _prompts(

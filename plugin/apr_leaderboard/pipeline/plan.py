@@ -167,7 +167,13 @@ class _Builder:
         if params.baseline and first[1].key != chain[-1][1].key:
             subjects.insert(0, self._subject(*first, baseline=True))
         decoding = Decoding(
-            params.prompt_profile, params.samples, params.temperature, params.top_k, params.top_p, params.max_tokens
+            params.prompt_profile,
+            params.samples,
+            params.temperature,
+            params.top_k,
+            params.top_p,
+            params.max_tokens,
+            draft_tokens=params.draft_tokens,
         )
         return tuple(
             self._checked(("benchmarks", index), partial(self.evaluations.of_subject, name, subject, decoding))

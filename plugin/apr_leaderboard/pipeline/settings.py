@@ -40,6 +40,7 @@ class Settings:
     top_k: int = 0
     top_p: float = 1.0
     max_tokens: int | None = None
+    draft_tokens: int = 0
     seed: int = 0
     limit: int | None = None
     min_pass: float | None = None

@@ -174,6 +174,7 @@ class Workbench:
             settings.top_p,
             settings.max_tokens or how.max_tokens,
             settings.seed,
+            settings.draft_tokens,
         )
 
     @property

@@ -115,8 +115,9 @@ def test_completion_of_answer_never_holds_a_stop_string(text: str, stops: list[s
         ([_prompt()], DecodeParams(temperature=1.0, top_k=4, top_p=0.9), Route.SERVE, []),
         ([_prompt()], DecodeParams(temperature=1.0), Route.BATCH, ["seed-not-honoured", "template-not-honoured"]),
         ([_prompt()], DecodeParams(), Route.BATCH, ["template-not-honoured"]),
+        ([_prompt()], DecodeParams(draft_tokens=16), Route.SERVE, ["draft-not-honoured"]),
     ],
-    ids=["plain", "prefill", "raw-prefill", "raw-top-p", "chat-top-p", "batch-sampled", "batch-greedy"],
+    ids=["plain", "prefill", "raw-prefill", "raw-top-p", "chat-top-p", "batch-sampled", "batch-greedy", "drafted"],
 )  # fmt: skip
 def test_unhonoured_names_what_a_route_drops(
     prompts: list[Prompt], params: DecodeParams, route: Route, codes: list[str]

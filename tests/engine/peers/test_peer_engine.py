@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,13 @@ def test_peer_tokenising_otherwise_is_a_finding(fake: Fake, model: Checkpoint, t
     record = fake(ANSWER.replace("OTHERS", "1")).generate(_job(model), tmp_path, lambda _: None, ignore_progress)
     assert [one.code for one in record.findings] == ["tokenised-otherwise"]
     assert record.findings[0].message.startswith("1 of 2 prompts")
+
+
+def test_peer_asked_for_drafts_tells_that_it_makes_none(fake: Fake, model: Checkpoint, tmp_path: Path) -> None:
+    """It answers as it always does; the record says what was passed over."""
+    job = replace(_job(model), params=DecodeParams(max_tokens=4, draft_tokens=8))
+    record = fake(ANSWER.replace("OTHERS", "0")).generate(job, tmp_path, lambda _: None, ignore_progress)
+    assert [one.code for one in record.findings] == ["draft-not-honoured"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from apr_leaderboard.engine.jobs import (
     DistillJob,
     ExportJob,
     FinetuneJob,
+    GenerateJob,
     ImportJob,
     Job,
     MergeJob,
@@ -56,6 +57,8 @@ def refusals_of_apr(job: Job) -> tuple[str, ...]:
             return (f"refuses: quantize --scheme {params.scheme}: Supported: {', '.join(_SCHEMES)}",)
         case CompileJob():
             return ("ignores: the prompt: the program that compile leaves answers every prompt with the same text",)
+        case GenerateJob(params=params) if params.draft_tokens:
+            return ("ignores: generate draft_tokens: it takes no draft, and decodes token by token",)
         case ExportJob(format="hf"):
             return ("ignores: export config: config.json is guessed from shapes, and no tokenizer.json is written",)
         case _:

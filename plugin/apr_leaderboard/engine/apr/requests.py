@@ -143,4 +143,9 @@ def unhonoured(prompts: Sequence[Prompt], params: DecodeParams, route: Route, co
             "template-not-honoured",
             "batch mode wraps every prompt in ChatML without a system turn, whatever the model's own template says",
         ))  # fmt: skip
+    if params.draft_tokens:
+        findings.append((
+            "draft-not-honoured",
+            f"draft_tokens {params.draft_tokens} is dropped: the program offers no draft, and decodes token by token",
+        ))  # fmt: skip
     return [Finding(code=code, message=message, command=command) for code, message in findings]

@@ -136,7 +136,7 @@ class PeerEngine:
             engine=self.identity(),
             command=argv,
             figures=listener.figures,
-            findings=self._findings(listener.figures, argv),
+            findings=(*self._findings(listener.figures, argv), *self._undrafted(job, argv)),
             seconds=finished.seconds,
         )
 
@@ -146,6 +146,12 @@ class PeerEngine:
             return ()
         message = f"{count} of {figures.get('n_completions')} prompts are other tokens to {self.name} than to the suite"
         return (Finding(code="tokenised-otherwise", message=message, command=" ".join(argv)),)
+
+    def _undrafted(self, job: GenerateJob, argv: tuple[str, ...]) -> tuple[Finding, ...]:
+        if not job.params.draft_tokens:
+            return ()
+        message = f"draft_tokens {job.params.draft_tokens} is dropped: {self.name} is asked to decode without a draft"
+        return (Finding(code="draft-not-honoured", message=message, command=" ".join(argv)),)
 
     def _refused(self, job: Job) -> EngineRefusedError:
         return EngineRefusedError(

@@ -35,7 +35,7 @@ from apr_leaderboard.model.stage import DistillParams, FinetuneParams
 __all__ = ["PROMPTS_FILE", "build_argv", "checkpoint_of"]
 
 PROMPTS_FILE = "prompts.jsonl"
-"""Where the engine writes a generation's prompts, inside the out folder."""
+"""Where the engine writes the prompts of a generation or a measurement, inside the out folder."""
 
 
 _HINTS = ("task", "model_size", "quantize_nf4", "vram", "wait_gpu", "response_only")
@@ -88,7 +88,8 @@ def _own_words(job: Job, out: Path) -> list[str]:
             limits = ["--window", str(job.window), "--max-tokens", str(job.max_tokens)]
             return ["--model", _path(job.model), "--text", str(job.text), *limits]
         case BenchJob():
-            return ["--model", _path(job.model), "--tokens", str(job.n_tokens)]
+            asked = ["--prompts", str(out / PROMPTS_FILE), "--draft-tokens", str(job.draft_tokens)]
+            return ["--model", _path(job.model), "--tokens", str(job.n_tokens), *(asked if job.prompts else [])]
         case CompileJob():
             return ["--model", _path(job.model), "--name", job.params.output]
         case ExportJob():

@@ -52,22 +52,33 @@ def empty_cache(config: ModelConfig, slots: int, length: int) -> Cache:
 
 @partial(jax.jit, static_argnums=0, donate_argnums=(3, 4))
 def decode_layer(
-    config: ModelConfig, layer: Layer, x: jax.Array, keys: jax.Array, values: jax.Array, positions: jax.Array
+    config: ModelConfig,
+    layer: Layer,
+    x: jax.Array,
+    keys: jax.Array,
+    values: jax.Array,
+    places: tuple[jax.Array, jax.Array | None],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One layer for one token a slot: x [D, slots] at `positions` [slots] -> x and the updated cache."""
-    slots = positions.shape[0]
+    """One layer for one token a column: x [D, columns] -> x and the updated cache.
+
+    `places` are the columns' positions [columns], and which slot each belongs to [columns]; None: each to its own. Of
+    columns of one slot each sees those before it, since all are written before any is read. No two may be the same.
+    """
+    positions, owners = places
+    columns = positions.shape[0]
+    written = jnp.arange(columns) if owners is None else owners
     n_blocks = jnp.max(positions) // BLOCK + 1
     place, inside, every = positions // BLOCK, positions % BLOCK, slice(None)
     updated: list[jax.Array] = []
 
     def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-        new_keys = keys.at[place, jnp.arange(slots), every, every, inside].set(k.transpose(2, 0, 1))
-        new_values = values.at[place, jnp.arange(slots), every, inside].set(v.transpose(2, 0, 1))
+        new_keys = keys.at[place, written, every, every, inside].set(k.transpose(2, 0, 1))
+        new_values = values.at[place, written, every, inside].set(v.transpose(2, 0, 1))
         updated.extend((new_keys, new_values))
-        rows = q.transpose(2, 0, 1).reshape(slots, config.n_kv_heads, config.group_size, config.head_dim)
-        seen = jnp.broadcast_to(positions[:, None], (slots, config.group_size))
-        mixed = attend_blocks(rows, new_keys, new_values, seen, n_blocks)
-        return mixed.reshape(slots, config.n_heads, config.head_dim).transpose(1, 2, 0)
+        rows = q.transpose(2, 0, 1).reshape(columns, config.n_kv_heads, config.group_size, config.head_dim)
+        seen = jnp.broadcast_to(positions[:, None], (columns, config.group_size))
+        mixed = attend_blocks(rows, new_keys, new_values, seen, n_blocks, owners)
+        return mixed.reshape(columns, config.n_heads, config.head_dim).transpose(1, 2, 0)
 
     x = block(config, layer, x, rope_tables(config, positions), attend)
     return x, updated[0], updated[1]
@@ -123,8 +134,19 @@ def insert_slot(cache: Cache, one: Cache, slot: jax.Array) -> Cache:
     ]
 
 
-def attend_blocks(q: jax.Array, keys: jax.Array, values: jax.Array, seen: jax.Array, n_blocks: jax.Array) -> jax.Array:
-    """Attention of q [B, Hkv, R, d] over the first `n_blocks` blocks; row r of slot b sees positions 0..seen[b, r]."""
+def attend_blocks(
+    q: jax.Array,
+    keys: jax.Array,
+    values: jax.Array,
+    seen: jax.Array,
+    n_blocks: jax.Array,
+    owners: jax.Array | None = None,
+) -> jax.Array:
+    """Attention of q [B, Hkv, R, d] over the first `n_blocks` blocks; row r of b sees positions 0..seen[b, r].
+
+    b looks into slot b of the cache, or where `owners` [B] is given into slot owners[b]. A slot's block is then copied
+    for each that looks into it, so that the products keep their shapes, and with them the order of their sums.
+    """
     scaled = q * (q.shape[-1] ** -0.5)
     offsets = jnp.arange(BLOCK, dtype=jnp.int32)
 
@@ -132,6 +154,8 @@ def attend_blocks(q: jax.Array, keys: jax.Array, values: jax.Array, seen: jax.Ar
         peak, total, mixed = carry
         k = jax.lax.dynamic_index_in_dim(keys, i, 0, keepdims=False)
         v = jax.lax.dynamic_index_in_dim(values, i, 0, keepdims=False)
+        if owners is not None:
+            k, v = k[owners], v[owners]
         scores = jnp.einsum("bhrd,bhds->bhrs", scaled, k)
         visible = (i * BLOCK + offsets)[None, None, :] <= seen[:, :, None]
         scores = jnp.where(visible[:, None], scores, -jnp.inf)

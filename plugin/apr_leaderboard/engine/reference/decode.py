@@ -1,4 +1,7 @@
-"""Answer many prompts at once: a fixed number of slots, each refilled as soon as its answer has ended."""
+"""Answer many prompts at once: a fixed number of slots, each refilled as soon as its answer has ended.
+
+Columns of a step that no answer needs may check drafted tokens (`DecodeParams.draft_tokens`); see `columns.py`.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,11 @@ from apr_leaderboard.engine.reference.cache import (
     insert_slot,
     prefill_layer,
 )
+from apr_leaderboard.engine.reference.columns import Reading, checked, lay_out, share_columns
 from apr_leaderboard.engine.reference.config import ModelConfig
 from apr_leaderboard.engine.reference.forward import Params, embed, unembed
 from apr_leaderboard.engine.reference.loader import LoadedModel
+from apr_leaderboard.engine.reference.lookup import Lookup
 from apr_leaderboard.engine.reference.sampling import sample_token
 from apr_leaderboard.model.generation import Completion, DecodeParams, FinishReason, Prompt
 
@@ -44,13 +49,15 @@ class Request:
 
 @dataclass
 class DecodeTimes:
-    """Where the time went, in seconds, and how many tokens were read and written."""
+    """Where the time went, in seconds, and how many tokens were read, written, drafted, and accepted of these."""
 
     prefill: float = 0.0
     decode: float = 0.0
     n_prefilled: int = 0
     n_decoded: int = 0
     n_steps: int = 0
+    n_drafted: int = 0
+    n_accepted: int = 0
 
 
 @dataclass
@@ -62,6 +69,7 @@ class _Slot:
     position: int
     answer: AnswerText
     n_tokens: int = 0
+    lookup: Lookup | None = None
 
 
 @dataclass
@@ -94,7 +102,7 @@ class Decoder:
                     slots[i] = self._fill(i, waiting.popleft())
             tokens = self._step(slots)
             for i, slot in enumerate(slots):
-                if slot is not None and (finish := self._take(slot, int(tokens[i]))) is not None:
+                if slot is not None and (finish := self._take_all(slot, tokens[i])) is not None:
                     slots[i] = None
                     yield _completion(slot.request, slot.answer.text(), slot.n_tokens, finish)
             if on_step is not None:
@@ -117,7 +125,8 @@ class Decoder:
             self._cache[0][0].block_until_ready()
         self.times.prefill += time.perf_counter() - started
         answer = AnswerText(self.model.codec, request.prompt.stop)
-        return _Slot(request, request.ids[-1], len(request.ids) - 1, answer)
+        lookup = Lookup(request.ids) if self.params.draft_tokens else None
+        return _Slot(request, request.ids[-1], len(request.ids) - 1, answer, lookup=lookup)
 
     def _prefill(self, ids: tuple[int, ...]) -> None:
         config, params = self.model.config, self.model.params
@@ -134,37 +143,78 @@ class Decoder:
         self._one_holds = ids
         self.times.n_prefilled += len(ids)
 
-    def _step(self, slots: Sequence[_Slot | None]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        """One token for every slot; an empty slot computes at position 0 and is not looked at."""
+    def _step(self, slots: Sequence[_Slot | None]) -> list[list[int]]:
+        """The next tokens of every slot, one or more; none of an empty one."""
         started = time.perf_counter()
         config, params = self.model.config, self.model.params
-        positions = np.array([s.position if s else 0 for s in slots], np.int32)
+        readings = self._readings(slots)
+        columns = lay_out(readings)
         blocks = self._cache[0][0].shape[0]
-        if positions.max() >= blocks * BLOCK:
+        if columns.positions.max() >= blocks * BLOCK:
             self._cache = grow(self._cache, blocks + max(1, blocks // 2))
-        x = _embed(_head_of(params), np.array([s.token if s else 0 for s in slots], np.int32))
+        places = (columns.positions, columns.owners if columns.drafted else None)
+        x = _embed(_head_of(params), columns.tokens)
         for i, layer in enumerate(params["layers"]):
-            x, *pair = decode_layer(config, layer, x, *self._cache[i], positions)
+            x, *pair = decode_layer(config, layer, x, *self._cache[i], places)
             self._cache[i] = (pair[0], pair[1])
-        tokens = self._choose(slots, x)
+        tokens = self._checked(slots, readings, columns.starts, x)
         self.times.decode += time.perf_counter() - started
-        self.times.n_decoded += sum(s is not None for s in slots)
+        self.times.n_drafted += sum(len(reading.draft) for reading in readings if reading)
         self.times.n_steps += 1
         return tokens
 
-    def _choose(self, slots: Sequence[_Slot | None], x: jax.Array) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    def _readings(self, slots: Sequence[_Slot | None]) -> list[Reading | None]:
+        """What every slot reads: its last token, and what is drafted after it where columns are free for that."""
+        free = sum(slot is None for slot in slots)
+        drafts = [self._draft(slot, free) if slot and slot.lookup and free else [] for slot in slots]
+        if any(drafts):
+            drafts = [draft[:n] for draft, n in zip(drafts, share_columns([*map(len, drafts)], free), strict=True)]
+        return [
+            Reading(slot.token, slot.position, draft) if slot else None
+            for slot, draft in zip(slots, drafts, strict=True)
+        ]
+
+    def _draft(self, slot: _Slot, free: int) -> list[int]:
+        """No more than can be used: the step's own token comes on top, and the answer ends with limit or context."""
+        assert slot.lookup is not None
+        to_limit = self.params.max_tokens - slot.n_tokens - 1
+        to_context = self.model.config.context_length - 2 - slot.position
+        most = min(self.params.draft_tokens, free, to_limit, to_context)
+        return slot.lookup.propose(most) if most > 0 else []
+
+    def _checked(
+        self, slots: Sequence[_Slot | None], readings: Sequence[Reading | None], starts: Sequence[int], x: jax.Array
+    ) -> list[list[int]]:
+        """What every slot's columns come to: the drafted tokens that the model would have chosen, and one more."""
+        choose = self._chooser(x)
+        return [
+            checked(reading.draft, partial(choose, slot, start)) if slot and reading else []
+            for slot, reading, start in zip(slots, readings, starts, strict=True)
+        ]
+
+    def _chooser(self, x: jax.Array) -> Callable[[_Slot, int, int], int]:
+        """How a slot whose columns begin at `start` goes on `ahead` tokens after its last one."""
         config, params = self.model.config, self.model.params
         if self.params.temperature == 0.0:
-            return np.asarray(_greedy(config, _head_of(params), x))
+            best: list[int] = np.asarray(_greedy(config, _head_of(params), x)).tolist()
+            return lambda slot, start, ahead: best[start + ahead]
         logits = np.asarray(_logits(config, _head_of(params), x))
-        chosen = [
-            sample_token(logits[:, i], self.params, s.request.prompt.seed, s.n_tokens) if s else 0
-            for i, s in enumerate(slots)
-        ]
-        return np.array(chosen, np.int32)
+
+        def draw(slot: _Slot, start: int, ahead: int) -> int:
+            return sample_token(logits[:, start + ahead], self.params, slot.request.prompt.seed, slot.n_tokens + ahead)
+
+        return draw
+
+    def _take_all(self, slot: _Slot, tokens: Sequence[int]) -> FinishReason | None:
+        """Add a step's tokens to an answer, up to its end; why it ended, if it did. All but the last were drafted."""
+        for place, token in enumerate(tokens):
+            self.times.n_decoded += 1
+            self.times.n_accepted += place + 1 < len(tokens)
+            if (finish := self._take(slot, token)) is not None:
+                return finish
+        return None
 
     def _take(self, slot: _Slot, token: int) -> FinishReason | None:
-        """Add a token to an answer; why it ended, if it did."""
         slot.n_tokens += 1
         if token in self.model.config.eos_ids and not self.ignore_end:
             return FinishReason.STOP
@@ -172,6 +222,8 @@ class Decoder:
             return FinishReason.STOP
         if slot.n_tokens == self.params.max_tokens:
             return FinishReason.LENGTH
+        if slot.lookup is not None:
+            slot.lookup.add(token)
         slot.token, slot.position = token, slot.position + 1
         return FinishReason.CONTEXT if slot.position + 1 >= self.model.config.context_length else None
 

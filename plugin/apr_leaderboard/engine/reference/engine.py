@@ -12,7 +12,7 @@ from typing import Any, Final, cast, final
 
 from pydantic import ValidationError
 
-from apr_leaderboard.engine.jobs import AlignJob, DistillJob, FinetuneJob, GenerateJob, Job
+from apr_leaderboard.engine.jobs import AlignJob, BenchJob, DistillJob, FinetuneJob, GenerateJob, Job
 from apr_leaderboard.engine.process import Command, Finished, run_command
 from apr_leaderboard.engine.protocol import Progress, Sink, Watch
 from apr_leaderboard.engine.reference.argv import PROMPTS_FILE, build_argv, checkpoint_of
@@ -77,6 +77,8 @@ class ReferenceEngine:
         """Do any job but a generation, and open what it wrote."""
         if isinstance(job, GenerateJob):
             raise RequestError("a generation is asked for with generate(), which takes a sink")
+        if isinstance(job, BenchJob) and job.prompts:
+            write_prompts(out / PROMPTS_FILE, job.prompts)
         return self._run(job, out, watch, lambda completion: None)
 
     def generate(self, job: GenerateJob, out: Path, sink: Sink, watch: Watch) -> StageRecord:

@@ -14,7 +14,7 @@ from apr_leaderboard.engine.reference.prompt_file import read_prompts
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.generation import DecodeParams, Prompt
 
-__all__ = ["add_arguments", "make_requests", "run"]
+__all__ = ["add_arguments", "draft_figures", "make_requests", "run"]
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=0.0, help="0: greedy")
     parser.add_argument("--top-k", type=int, default=0, help="0: no limit")
     parser.add_argument("--top-p", type=float, default=1.0)
+    parser.add_argument("--draft-tokens", type=int, default=0, help="most tokens drafted and checked in one pass")
 
 
 def run(args: argparse.Namespace, report: Reporter) -> OpResult:
@@ -36,7 +37,13 @@ def run(args: argparse.Namespace, report: Reporter) -> OpResult:
     started = time.perf_counter()
     model = load_model(args.model)
     loading = time.perf_counter() - started
-    params = DecodeParams(max_tokens=args.max_tokens, temperature=args.temperature, top_k=args.top_k, top_p=args.top_p)
+    params = DecodeParams(
+        max_tokens=args.max_tokens,
+        temperature=args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        draft_tokens=args.draft_tokens,
+    )
     decoder = Decoder(model, params)
     watch = _Watch(report, len(prompts))
     for completion in decoder.run(make_requests(model, prompts), watch.step):
@@ -52,7 +59,19 @@ def run(args: argparse.Namespace, report: Reporter) -> OpResult:
         "prefill_seconds": round(times.prefill, 3),
         "decode_seconds": round(times.decode, 3),
     }
+    if params.draft_tokens:
+        figures |= draft_figures(times)
     return OpResult(figures=figures)
+
+
+def draft_figures(times: DecodeTimes) -> dict[str, float]:
+    """How many tokens were drafted and accepted, their ratio, and tokens a pass; the same for the same job."""
+    return {
+        "n_drafted": times.n_drafted,
+        "n_accepted": times.n_accepted,
+        "acceptance_rate": round(times.n_accepted / max(1, times.n_drafted), 4),
+        "tokens_per_pass": round(times.n_decoded / max(1, times.n_steps), 4),
+    }
 
 
 def make_requests(model: LoadedModel, prompts: list[Prompt]) -> list[Request]:

@@ -19,6 +19,9 @@ class EvalParams(Params):
     temperature: Annotated[float, Field(ge=0)] = 0.0
     top_k: Annotated[int, Field(ge=0)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    draft_tokens: Annotated[int, Field(ge=0, le=31)] = Field(
+        default=0, description="most tokens drafted for an answer and checked in one pass; changes no answer"
+    )
     samples: Annotated[int, Field(ge=1)] = 1
     perplexity: str | None = Field(
         default=None, description="a text dataset: the model's perplexity on it is measured after every stage"

@@ -1,0 +1,87 @@
+"""Two ways to decode the same prompts, timed in turn: what disturbs the machine disturbs both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from apr_leaderboard.engine.reference.decode import Decoder, DecodeTimes, Request
+from apr_leaderboard.engine.reference.loader import LoadedModel
+from apr_leaderboard.model.generation import Completion, DecodeParams
+
+__all__ = ["Race", "race"]
+
+
+@dataclass(frozen=True)
+class _Lap:
+    """All prompts answered once, one after another: tokens a second while decoding, and seconds for everything."""
+
+    rate: float
+    seconds: float
+    times: DecodeTimes
+    answers: tuple[Completion, ...]
+
+
+@dataclass(frozen=True)
+class Race:
+    """Laps of the plain way and of the other, as many of each; the i-th of both were run one after the other."""
+
+    plain: tuple[_Lap, ...]
+    other: tuple[_Lap, ...]
+
+    @property
+    def times(self) -> DecodeTimes:
+        """Of a lap of the other way; its counts are the same in each."""
+        return self.other[0].times
+
+    def figures(self) -> dict[str, float]:
+        """Medians over the laps in tokens a second, the median and range of their ratios, and how many answers differ.
+
+        `speedup` is the median of the ratios of each pair of laps; `whole_speedup` that of the time for everything,
+        reading of the prompts included.
+        """
+        ratios = [there.rate / here.rate for here, there in zip(self.plain, self.other, strict=True)]
+        whole = [here.seconds / there.seconds for here, there in zip(self.plain, self.other, strict=True)]
+        sound = self.plain[0].answers
+        laps = (*self.plain, *self.other)
+        differing = {one.key for lap in laps for one, same in zip(lap.answers, sound, strict=True) if one != same}
+        return {
+            "tokens_per_second": round(median(lap.rate for lap in self.other), 2),
+            "plain_tokens_per_second": round(median(lap.rate for lap in self.plain), 2),
+            "speedup": round(median(ratios), 4),
+            "speedup_least": round(min(ratios), 4),
+            "speedup_most": round(max(ratios), 4),
+            "whole_speedup": round(median(whole), 4),
+            "n_rounds": len(ratios),
+            "n_answers": len(sound),
+            "n_tokens": sum(one.n_tokens or 0 for one in sound),
+            "n_differing": len(differing),
+        }
+
+
+def race(
+    model: LoadedModel,
+    requests: Sequence[Request],
+    ways: tuple[DecodeParams, DecodeParams],
+    rounds: int,
+    tell: Callable[[int], None],
+) -> Race:
+    """Run both ways `rounds` times in turn, the first one changing each round, after one lap of each that compiles."""
+    for way in ways:
+        _lap(model, requests, way)
+    laps: tuple[list[_Lap], list[_Lap]] = ([], [])
+    for number in range(rounds):
+        for which in ((0, 1), (1, 0))[number % 2]:
+            laps[which].append(_lap(model, requests, ways[which]))
+        tell(number + 1)
+    return Race(tuple(laps[0]), tuple(laps[1]))
+
+
+def _lap(model: LoadedModel, requests: Sequence[Request], way: DecodeParams) -> _Lap:
+    started = time.perf_counter()
+    decoder = Decoder(model, way)
+    answers = tuple(answer for request in requests for answer in decoder.run([request]))
+    seconds = time.perf_counter() - started
+    return _Lap(decoder.times.n_decoded / decoder.times.decode, seconds, decoder.times, answers)
