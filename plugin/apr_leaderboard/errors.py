@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = [
+    "AdapterMissingError",
     "AlertError",
     "AprLeaderboardError",
     "CorruptEntryError",
@@ -53,6 +54,17 @@ class EngineMissingError(RequestError):
         self.looked_in = tuple(looked_in)
         self.hint = hint
         super().__init__(f"engine {engine!r} not found (looked in: {', '.join(self.looked_in)}); {hint}")
+
+
+class AdapterMissingError(RequestError):
+    """Work was asked of a wgpu adapter, and there is none here, or nothing to find one with; `lacking` says which."""
+
+    def __init__(self, lacking: str) -> None:
+        self.lacking = lacking
+        super().__init__(f"no wgpu adapter: {lacking}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.lacking,))
 
 
 class FileFormatError(RequestError):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from apr_leaderboard.engine.shaders import open_adapter
 from apr_leaderboard.proof import NotHere
 from apr_leaderboard.proof.kernels import wgsl
 
@@ -14,7 +15,7 @@ from apr_leaderboard.proof.kernels import wgsl
 def test_kernel_without_wgpu_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is missing is named, so that the obligation is open with it."""
     monkeypatch.setitem(sys.modules, "wgpu", None)
-    wgsl._device.cache_clear()
+    open_adapter.cache_clear()
     with pytest.raises(NotHere, match=r"pip install 'apr-leaderboard\[wgpu\]'"):
         wgsl.multiply(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32))
 

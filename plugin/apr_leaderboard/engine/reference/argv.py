@@ -42,10 +42,10 @@ _HINTS = ("task", "model_size", "quantize_nf4", "vram", "wait_gpu", "response_on
 """What only engines with a GPU planner want to be told, and a switch that is written another way."""
 
 
-def build_argv(job: Job, out: Path) -> tuple[str, ...]:
-    """`python -m apr_leaderboard.engine.reference OP ... -o OUT` for any job."""
+def build_argv(job: Job, out: Path, backend: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """`python -m apr_leaderboard.engine.reference OP ... -o OUT` for any job; `backend` is how one is asked for."""
     words = [sys.executable, "-m", "apr_leaderboard.engine.reference", job.op]
-    return (*words, *_own_words(job, out), "-o", str(out))
+    return (*words, *_own_words(job, out), *backend, "-o", str(out))
 
 
 def checkpoint_of(job: Job) -> tuple[str, CheckpointFormat]:

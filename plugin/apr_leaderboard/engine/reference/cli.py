@@ -7,11 +7,11 @@ stdout is JSON lines (see `ops.Reporter`); an error is one line `error: ...` on 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from apr_leaderboard.engine.reference.backend import add_backend_argument, prepare, start, with_backend_figures
 from apr_leaderboard.engine.reference.ops import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -34,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     top = argparse.ArgumentParser(prog=_PROGRAM, description="One stage done by the Python ecosystem's libraries.")
     top.add_argument("op", choices=sorted(OPS), metavar="OP", help="one of: " + ", ".join(sorted(OPS)))
     op = top.parse_args(words[:1]).op
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before an operation imports JAX
+    prepare(_backend_of(words[1:]))  # before an operation imports JAX
     module = load_op(op)
     args = op_parser(op, module).parse_args(words[1:])
     reporter = Reporter()
     try:
         args.out.mkdir(parents=True, exist_ok=True)
-        reporter.record(module.run(args, reporter))
+        start(args.backend)
+        reporter.record(with_backend_figures(module.run(args, reporter), args.backend))
     except AprLeaderboardError as error:
         return _explain(error)
     except OSError as error:
@@ -53,8 +54,17 @@ def op_parser(op: str, module: OpModule) -> argparse.ArgumentParser:
     """The flags of one operation, `-o` among them."""
     parser = argparse.ArgumentParser(prog=f"{_PROGRAM} {op}", description=(module.__doc__ or "").partition("\n")[0])
     module.add_arguments(parser)
+    add_backend_argument(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write into")
     return parser
+
+
+def _backend_of(words: Sequence[str]) -> str:
+    """The one flag that is needed before the operation's module, which knows the others, can be imported."""
+    parser = argparse.ArgumentParser(prog=_PROGRAM, add_help=False, allow_abbrev=False)
+    add_backend_argument(parser)
+    backend: str = parser.parse_known_args(words)[0].backend
+    return backend
 
 
 def _explain(error: AprLeaderboardError) -> int:

@@ -12,10 +12,11 @@ from typing import Any, Final, cast, final
 
 from pydantic import ValidationError
 
-from apr_leaderboard.engine.jobs import AlignJob, BenchJob, DistillJob, FinetuneJob, GenerateJob, Job
+from apr_leaderboard.engine.jobs import AlignJob, BenchJob, DistillJob, FinetuneJob, GenerateJob, Job, MakeSmokeJob
 from apr_leaderboard.engine.process import Command, Finished, run_command
 from apr_leaderboard.engine.protocol import Progress, Sink, Watch
 from apr_leaderboard.engine.reference.argv import PROMPTS_FILE, build_argv, checkpoint_of
+from apr_leaderboard.engine.reference.backend import backend_asked
 from apr_leaderboard.engine.reference.ops import EXIT_BAD_INPUT, EXIT_REFUSED, OPS
 from apr_leaderboard.engine.reference.prompt_file import write_prompts
 from apr_leaderboard.engine.reference.refusals import refusals_of_reference
@@ -42,19 +43,33 @@ _PINS: Final = ("jax", "jaxlib", "numpy", "optax", "safetensors", "tokenizers", 
 class ReferenceEngine:
     """Does every job with JAX and the Python ecosystem's file libraries. `timeout` is seconds a job may take.
 
-    Raises EngineMissingError where the libraries are not installed.
+    `backend` is cpu or wgpu, by default what APR_REFERENCE_BACKEND says. Raises EngineMissingError where the libraries
+    are not installed, AdapterMissingError for wgpu where no adapter is, RequestError for another name.
     """
 
     name = "reference"
 
-    def __init__(self, *, timeout: float = 4 * 3600.0) -> None:
+    def __init__(self, *, timeout: float = 4 * 3600.0, backend: str | None = None) -> None:
         missing = [name for name in _PINS if importlib.util.find_spec(name) is None]
         if missing:
             raise EngineMissingError(self.name, missing, "pip install 'apr-leaderboard[reference]'")
         self._timeout = timeout
+        self._backend = backend_asked(backend)
+
+    @property
+    def backend(self) -> str:
+        """cpu or wgpu."""
+        return self._backend.name
+
+    def on_backend(self, backend: str) -> ReferenceEngine:
+        """The same engine on another backend; see `engine.on_backend`."""
+        return self if backend == self.backend else ReferenceEngine(timeout=self._timeout, backend=backend)
 
     def identity(self) -> EngineIdentity:
-        """Version of this package and of jax; the build is a digest of the engine's sources and pinned libraries."""
+        """Version of this package and of jax; the build is a digest of the engine's sources and pinned libraries.
+
+        On wgpu both tell the adapter too.
+        """
         return self._identity
 
     def capabilities(self) -> frozenset[str]:
@@ -62,8 +77,11 @@ class ReferenceEngine:
         return frozenset(OPS)
 
     def command(self, job: Job, out: Path) -> tuple[str, ...]:
-        """The exact command; refuses a checkpoint of another engine's own format."""
-        return build_argv(job, out)
+        """The exact command; refuses a checkpoint of another engine's own format.
+
+        What the suite makes for itself is made on the CPU, whatever the backend.
+        """
+        return build_argv(job, out, () if isinstance(job, MakeSmokeJob) else self._backend.words)
 
     def produces(self, job: Job) -> tuple[str, CheckpointFormat]:
         """As the protocol says."""
@@ -149,7 +167,8 @@ class ReferenceEngine:
         pins = [f"{name}=={importlib.metadata.version(name)}" for name in _PINS]
         build = hashlib.sha256("\n".join([*pins, engine_sources()]).encode()).hexdigest()
         jax_version = importlib.metadata.version("jax")
-        return EngineIdentity(name=self.name, version=f"{version}+jax{jax_version}", build=build)
+        told = f"{version}+jax{jax_version}{self._backend.version}"
+        return EngineIdentity(name=self.name, version=told, build=self._backend.build_of(build))
 
 
 class _Listener:

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from apr_leaderboard.engine.reference.config import ModelConfig
+from apr_leaderboard.engine.reference.products import product
 
 __all__ = [
     "Attend",
@@ -88,15 +89,14 @@ def unembed(config: ModelConfig, params: Params, x: jax.Array) -> jax.Array:
     h = rms_norm(x, params["final_norm"], config.norm_eps)
     if "lm_head" in params:
         return linear(params["lm_head"], h)
-    weight: jax.Array = params["embed"]
-    return weight @ h
+    return product(params["embed"], h)
 
 
 def linear(weights: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     """weight [out, in] @ x [in, C] (+ bias), and lora_b [out, r] @ lora_a [r, in] @ x beside it while training."""
-    y = weights["weight"] @ x
+    y = product(weights["weight"], x)
     if "lora_a" in weights:
-        y = y + weights["lora_b"] @ (weights["lora_a"] @ x)
+        y = y + product(weights["lora_b"], product(weights["lora_a"], x))
     return y + weights["bias"][:, None] if "bias" in weights else y
 
 

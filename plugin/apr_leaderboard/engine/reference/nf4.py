@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from apr_leaderboard.engine.reference.products import product
 from apr_leaderboard.engine.reference.tensors import Array
 
 __all__ = ["BLOCK", "NF4_VALUES", "Nf4", "nf4_of", "through_nf4"]
@@ -124,4 +125,4 @@ def _up(number: int, multiple: int) -> int:
 @jax.checkpoint
 def _product(weight: Nf4, x: jax.Array) -> jax.Array:
     # Recomputed on the way back: kept for it, the matrices would all be there at once, in full.
-    return weight.dequantized(x.dtype) @ x
+    return product(weight.dequantized(x.dtype), x)

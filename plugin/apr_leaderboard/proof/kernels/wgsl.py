@@ -1,26 +1,22 @@
-"""Compute shaders in WGSL, run through wgpu: on a graphics card, or on a software adapter such as lavapipe.
-
-`GEMM` is the kernel whose index logic `gemm` proves, on a device: the same tiles, the same two buffers, the same edges.
-"""
+"""The kernel whose index logic `gemm` proves, in WGSL, on an adapter: the same tiles, two buffers, and edges."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apr_leaderboard.engine.shaders import Adapter, open_adapter, run_shader
+from apr_leaderboard.errors import AdapterMissingError
 from apr_leaderboard.proof.nothere import NotHere
 
-__all__ = ["GEMM", "TILE", "adapter_name", "multiply", "run_shader"]
+__all__ = ["GEMM", "TILE", "adapter_name", "multiply"]
 
 Floats = NDArray[np.float32]
 
 TILE: Final = 8
-_NEEDS: Final = "needs wgpu (`pip install 'apr-leaderboard[wgpu]'`) and an adapter, real or in software (lavapipe)"
 
 GEMM: Final = """
 struct Shape { m: u32, n: u32, k: u32 }
@@ -67,59 +63,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 """
 
 
-@cache
-def _device() -> Any:
-    """The first adapter's device. Raises `NotHere` without one."""
-    try:
-        import wgpu
-    except ImportError:
-        raise NotHere(_NEEDS) from None
-    try:
-        adapters = wgpu.gpu.enumerate_adapters_sync()
-        if not adapters:
-            raise NotHere(_NEEDS)
-        return adapters[0].request_device_sync()
-    except (RuntimeError, OSError) as error:
-        raise NotHere(f"{_NEEDS}: {error}") from None
-
-
 def adapter_name() -> str:
-    """What the device calls itself. Raises `NotHere`."""
-    return str(_device().adapter.info.get("device", "unknown"))
-
-
-def run_shader(source: str, inputs: Sequence[bytes], out_bytes: int, groups: tuple[int, int]) -> bytes:
-    """Run `main` of a shader over so many workgroups.
-
-    Inputs are bound to 0, 1, ... and the output, which starts as zeros, to the binding after them. Raises `NotHere`.
-    """
-    import wgpu
-
-    device = _device()
-    usage = wgpu.BufferUsage.STORAGE
-    buffers = [device.create_buffer_with_data(data=data, usage=usage) for data in inputs]
-    out = device.create_buffer(size=out_bytes, usage=usage | wgpu.BufferUsage.COPY_SRC)
-    pipeline = device.create_compute_pipeline(
-        layout="auto", compute={"module": device.create_shader_module(code=source), "entry_point": "main"}
-    )
-    bound = device.create_bind_group(
-        layout=pipeline.get_bind_group_layout(0),
-        entries=[{"binding": i, "resource": {"buffer": one}} for i, one in enumerate([*buffers, out])],
-    )
-    encoder = device.create_command_encoder()
-    turn = encoder.begin_compute_pass()
-    turn.set_pipeline(pipeline)
-    turn.set_bind_group(0, bound)
-    turn.dispatch_workgroups(*groups)
-    turn.end()
-    device.queue.submit([encoder.finish()])
-    return bytes(device.queue.read_buffer(out))
+    """What the adapter calls itself. Raises `NotHere`."""
+    return _adapter().name
 
 
 def multiply(a: Floats, b: Floats, source: str = GEMM) -> Floats:
     """A [M, K] times B [K, N] in float32 by the shader. Raises `NotHere`."""
-    _device()
+    _adapter()
     (m, k), n = a.shape, b.shape[1]
     inputs = [struct.pack("<3I", m, n, k), *(np.ascontiguousarray(x, np.float32).tobytes() for x in (a, b))]
     raw = run_shader(source, inputs, 4 * m * n, (-(-n // TILE), -(-m // TILE)))
     return np.frombuffer(raw, np.float32).reshape(m, n)
+
+
+def _adapter() -> Adapter:
+    try:
+        return open_adapter()
+    except AdapterMissingError as missing:
+        raise NotHere(str(missing)) from None
