@@ -159,8 +159,8 @@ class InspectJob:
 class BenchJob:
     """Decode throughput as the engine measures it; figures: tokens_per_second, backend.
 
-    With `prompts`, it is measured by answering these one after another, up to `n_tokens` each, and where `draft_tokens`
-    is above 0 both plainly and with drafts; more figures then: plain_tokens_per_second, speedup and n_differing.
+    With `prompts`, it is measured by answering these one after another, up to `n_tokens` each, plainly and with drafts
+    of `draft_tokens` in turn, `rounds` times; more figures then: plain_tokens_per_second, speedup and n_differing.
     """
 
     op: ClassVar[str] = "bench"
@@ -168,6 +168,7 @@ class BenchJob:
     n_tokens: int = 32
     prompts: tuple[Prompt, ...] = ()
     draft_tokens: int = 0
+    rounds: int = 9
 
 
 @dataclass(frozen=True)

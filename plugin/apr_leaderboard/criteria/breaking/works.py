@@ -12,6 +12,7 @@ from apr_leaderboard.criteria.breaking.tampering import change_weights
 from apr_leaderboard.criteria.saboteur import Saboteur
 from apr_leaderboard.criteria.stages import Pass
 from apr_leaderboard.engine import FinetuneJob, GenerateJob, PrepDataJob
+from apr_leaderboard.engine.reference.lookup import Lookup
 from apr_leaderboard.model.generation import Completion, Prompt
 from apr_leaderboard.model.record import StageRecord
 from apr_leaderboard.model.results import ObligationResult
@@ -83,6 +84,13 @@ def _cut(given: tuple[dict[str, Any], list[str]]) -> tuple[dict[str, Any], list[
         for name, rows in files.items()
     }
     return cut, problems
+
+
+def _unchecked(completion: Completion) -> Completion:
+    """The second half of the answer is what is drafted after the first, and nobody looks at it."""
+    half = completion.text[: len(completion.text) // 2]
+    draft = Lookup(map(ord, (completion.rendered or "") + half)).propose(len(completion.text) - len(half))
+    return completion.model_copy(update={"text": half + "".join(map(chr, draft))})
 
 
 def _no_idea(prompt: Prompt, completion: Completion) -> Completion:
@@ -215,7 +223,12 @@ SABOTEURS: Final = (
     Saboteur("merged-model-knows-nothing", "the merged model answers `pass`", frozenset({"generate"}), answer=_no_idea),
     Saboteur("every-sample-is-the-first", "seeds are ignored", frozenset({"generate"}), answer=_same_text),
     Saboteur("greedy-is-not", "greedy answers hang on the seed", frozenset({"generate"}), answer=_with_the_seed),
-    Saboteur("a-draft-that-slows", "a draft makes decoding slower", given=lambda speeds: (1.0, 0.9)),
+    Saboteur("a-draft-that-slows", "a draft makes decoding slower", given=lambda speeds: speeds._replace(speedup=0.9)),
+    Saboteur(
+        "draft-changes-tokens",
+        "drafted letters are taken unchecked",
+        given=lambda answers: [_unchecked(one) for one in answers],
+    ),
     Saboteur(
         "code-comes-first",
         "every answer is turned round",

@@ -89,7 +89,8 @@ def _own_words(job: Job, out: Path) -> list[str]:
             return ["--model", _path(job.model), "--text", str(job.text), *limits]
         case BenchJob():
             asked = ["--prompts", str(out / PROMPTS_FILE), "--draft-tokens", str(job.draft_tokens)]
-            return ["--model", _path(job.model), "--tokens", str(job.n_tokens), *(asked if job.prompts else [])]
+            asked = [*asked, "--rounds", str(job.rounds)] if job.prompts else []
+            return ["--model", _path(job.model), "--tokens", str(job.n_tokens), *asked]
         case CompileJob():
             return ["--model", _path(job.model), "--name", job.params.output]
         case ExportJob():
