@@ -12,7 +12,6 @@ from typing import Any, cast
 import pytest
 
 from apr_leaderboard.criteria import Asked, Trial
-from apr_leaderboard.criteria.drafting import speed_with_and_without_a_draft
 from apr_leaderboard.criteria.hardware import backend_used, need_no_vendor_libraries, need_wgpu, vulkan_adapters
 from apr_leaderboard.engine import Checkpoint
 from apr_leaderboard.errors import EngineOutputError
@@ -178,13 +177,3 @@ def test_backend_of_jax_that_was_told_to_take_a_gpu_and_did_not_is_a_finding(
     trial = trial_of(tmp_path, None, "reference")
     trial.figures = {"tokens_per_second": 7.0, "backend": "jax 0.9 cpu"}
     assert backend_used(trial) == ("jax 0.9 cpu", count)
-
-
-def test_draft_of_an_engine_of_ours_is_not_run_and_its_plain_speed_is_told(tmp_path: Path) -> None:
-    """Words of ours would be no evidence of a refusal."""
-    trial = trial_of(tmp_path, None, "reference")
-    trial.figures = {"tokens_per_second": 7.0, "backend": "jax 0.9 cpu"}
-    with pytest.raises(NotHere, match="needs an engine that takes a draft model: reference has none"):
-        speed_with_and_without_a_draft(trial)
-    told = {one.name: one.value for one in trial.measures}
-    assert told == {"tokens a second": 7.0, "backend that was used": "jax 0.9 cpu"}
