@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from apr_leaderboard.criteria import Trial
-from apr_leaderboard.criteria.hardware import backend_used, need_no_vendor_libraries, need_wgpu
+from apr_leaderboard.criteria.hardware import need_no_vendor_libraries, need_wgpu, wgpu_used
 from apr_leaderboard.criteria.resuming import resumed_digests
 from apr_leaderboard.criteria.running import answer_alone, stages_done
 from apr_leaderboard.criteria.working import compiled
@@ -85,14 +85,17 @@ def test_the_compiled_model_is_small_and_writes_valid_python(trial: Trial) -> No
 @pytest.mark.criterion("AC-028")
 @pytest.mark.falsified_by("wgpu-is-the-cpu")
 def test_training_and_inference_work_without_the_vendors_toolkit(trial: Trial) -> None:
-    """Recipe G, where the vendor's libraries are nowhere to be found."""
-    need_wgpu(trial)
-    need_no_vendor_libraries(trial)
+    """Recipe G, where the vendor's libraries are nowhere to be found, or by processes that show they loaded none."""
+    found = need_wgpu(trial)
+    need_no_vendor_libraries(trial, found)
     done = stages_done(trial, "recipe-g-wgpu-proof")
     trial.measure("stages done", ", ".join(done), "finetune and eval among them", {"finetune", "eval"} <= set(done))
-    backend, given_up = trial.given(backend_used(trial))
-    trial.measure("backend that was used", backend, "not the CPU", not backend.endswith("cpu"))
-    trial.measure("jobs that gave it up for the CPU", given_up, "0", given_up == 0)
+    used = trial.given(wgpu_used(trial, found))
+    trial.measure("backend that was used", used.backend, "not the CPU", not used.backend.endswith("cpu"))
+    trial.measure("jobs that gave it up for the CPU", used.given_up, "0", used.given_up == 0)
+    trial.measure("jobs without a dispatch on it", ", ".join(used.idle) or "none", "none", not used.idle)
+    if used.libraries is not None:
+        trial.measure("vendor's libraries they loaded", ", ".join(used.libraries) or "none", "none", not used.libraries)
 
 
 def functions_in(answer: str) -> list[str]:

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from apr_leaderboard.criteria import Trial
-from apr_leaderboard.criteria.hardware import backend_used, need_wgpu
+from apr_leaderboard.criteria.hardware import need_wgpu, wgpu_used
 from apr_leaderboard.criteria.losses import course_of, held_bytes, peak_bytes
 from apr_leaderboard.criteria.memory import memory_of_7b, trained_for_memory
 from apr_leaderboard.criteria.texts import perplexity_of
 from apr_leaderboard.criteria.weighing import largest_gap, tensors_of
 from apr_leaderboard.criteria.working import align
+from apr_leaderboard.engine import on_backend
 from apr_leaderboard.model.stage import AlignParams, StageName
 from apr_leaderboard.proof import Refuted
 from apr_leaderboard.proof.lab import Made
 
-_LORA, _DISTILL = "recipe-a-quick-lora", "recipe-c-full-pipeline"
+_LORA, _DISTILL, _WGPU = "recipe-a-quick-lora", "recipe-c-full-pipeline", "recipe-g-wgpu-proof"
 _DPO = AlignParams(method="dpo", dataset="smoke-preferences", rank=16, learning_rate=5e-4, epochs=3, max_seq_len=192)
 
 
@@ -103,13 +104,20 @@ def test_dpo_widens_the_margin_of_rewards(trial: Trial) -> None:
 @pytest.mark.criterion("AC-029")
 @pytest.mark.falsified_by("wgpu-unlearns")
 def test_the_loss_falls_over_two_epochs_on_wgpu(trial: Trial) -> None:
-    """As AC-004, on that backend."""
-    need_wgpu(trial)
-    losses = course_of(trial.stage("recipe-g-wgpu-proof", StageName.FINETUNE), "loss").by_epoch()
+    """As AC-004, on that backend; and step by step the losses that the CPU has, where the engine can train on both."""
+    found = need_wgpu(trial)
+    course = course_of(trial.stage(_WGPU, StageName.FINETUNE), "loss")
+    losses = course.by_epoch()
     trial.measure("loss in the second epoch", losses[1], f"below {losses[0]:.4g}", losses[1] < losses[0])
-    backend, given_up = backend_used(trial)
-    trial.measure("backend that was used", backend, "not the CPU", not backend.endswith("cpu"))
-    trial.measure("jobs that gave it up for the CPU", given_up, "0", given_up == 0)
+    used = wgpu_used(trial, found)
+    trial.measure("backend that was used", used.backend, "not the CPU", not used.backend.endswith("cpu"))
+    trial.measure("jobs that gave it up for the CPU", used.given_up, "0", used.given_up == 0)
+    trial.measure("jobs without a dispatch on it", ", ".join(used.idle) or "none", "none", not used.idle)
+    on_cpu = on_backend(trial.sound_engine, "cpu")
+    if on_cpu is not None:
+        same = course_of(trial.stage(_WGPU, StageName.FINETUNE, on_cpu.engine), "loss")
+        gap = max(abs(one - other) for one, other in zip(course.values, same.values, strict=True))
+        trial.measure("largest distance of a step's loss from the CPU's", gap, "at most 0.001", gap <= 1e-3)
 
 
 def adapter_size(made: Made) -> float:

@@ -57,14 +57,24 @@ class EngineMissingError(RequestError):
 
 
 class AdapterMissingError(RequestError):
-    """Work was asked of a wgpu adapter, and there is none here, or nothing to find one with; `lacking` says which."""
+    """Work was asked of an adapter for `backend`, and none is here, or nothing to find one with; `lacking` says which.
 
-    def __init__(self, lacking: str) -> None:
+    `command` is what was asked for it.
+    """
+
+    def __init__(self, lacking: str, *, backend: str = "wgpu", command: Sequence[str] = ()) -> None:
         self.lacking = lacking
-        super().__init__(f"no wgpu adapter: {lacking}")
+        self.backend = backend
+        self.command = tuple(command)
+        super().__init__(f"no {backend} adapter: {lacking}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.lacking,))
+        # Exceptions with keyword-only fields need help to cross a process boundary.
+        return (_rebuild_adapter_missing_error, (self.lacking, self.backend, self.command))
+
+
+def _rebuild_adapter_missing_error(lacking: str, backend: str, command: tuple[str, ...]) -> AdapterMissingError:
+    return AdapterMissingError(lacking, backend=backend, command=command)
 
 
 class FileFormatError(RequestError):

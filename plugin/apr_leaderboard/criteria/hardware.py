@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import ctypes.util
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from apr_leaderboard.criteria.trial import Trial
-from apr_leaderboard.engine import BenchJob, Command, run_command
-from apr_leaderboard.errors import EngineOutputError
+from apr_leaderboard.engine import BenchJob, FinetuneJob, OnBackend, on_backend
+from apr_leaderboard.engine.apr.devices import devices_command, list_devices
+from apr_leaderboard.errors import AdapterMissingError
 from apr_leaderboard.model.record import Finding
 from apr_leaderboard.proof import NotHere
 
-__all__ = ["backend_used", "need_no_vendor_libraries", "need_wgpu", "vulkan_adapters"]
+__all__ = ["Used", "backend_used", "need_no_vendor_libraries", "need_wgpu", "vulkan_adapters", "wgpu_used"]
 
 _VULKAN: Final = ("/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d")
 _DRIVERS: Final = ("VK_DRIVER_FILES", "VK_ADD_DRIVER_FILES", "VK_ICD_FILENAMES")
 """Where the Vulkan loader reads more drivers from (LoaderDriverInterface.md; the last is the older name)."""
 _VENDOR: Final = ("cuda", "cudart", "cublas", "amdhip64")
-_SECONDS: Final = 60.0
+_COMPUTING: Final = (BenchJob.op, FinetuneJob.op)
+"""What shows that answering and training ran where they should: of an answered benchmark no figures are kept."""
 
 
 def vulkan_adapters() -> list[str]:
@@ -31,45 +31,70 @@ def vulkan_adapters() -> list[str]:
     return sorted({*installed, *(file for file in named if Path(file).exists())})
 
 
-def need_wgpu(trial: Trial) -> None:
-    """Raise `NotHere` where the engine has no wgpu path, or has one and finds no adapter to its liking, in its words.
+def need_wgpu(trial: Trial) -> OnBackend | None:
+    """Have the trial's engine compute on wgpu from here on, and tell the adapter.
 
-    A saboteur that stands in for what is not here needs neither. Raises `EngineOutputError` for a program that does not
-    list its devices.
+    Raises `NotHere` where the engine has no wgpu path, or has one and finds no adapter to its liking, in its words. A
+    saboteur that stands in for what is not here needs neither: then None, and nothing is changed. Raises
+    `EngineOutputError` for a program that does not list its devices.
     """
-    if trial.saboteur is not None and trial.saboteur.stands_in:
-        return
     engine, drivers = trial.sound_engine, ", ".join(vulkan_adapters()) or "none"
     trial.tell("Vulkan drivers", drivers)
-    program = _program(trial)
-    if program is None:
-        raise NotHere(f"needs an engine with a wgpu backend: {engine.name} {engine.identity().version} has none")
-    listed = [one for one in _devices(trial, program)["entries"] if one["kind"] == "wgpu"]
-    ready = [str(one.get("device_name")) for one in listed if _state(one)[0] == "ready"]
-    trial.tell("wgpu adapters of the engine", ", ".join(ready) or "none")
-    if ready:
-        return
-    words = "; ".join(sorted({" ".join(_state(one)) for one in listed})) or "nothing of wgpu"
-    if not listed or all((one.get("source") or {}).get("kind") == "not-compiled" for one in listed):
-        raise NotHere(f"needs a build of {engine.name} with its wgpu backend: `devices` says {words}")
-    there = [str(one["device_name"]) for one in listed if one.get("device_name")]
-    what = f"declines {', '.join(there)}" if there else f"finds no adapter (Vulkan drivers here: {drivers})"
-    raise NotHere(f"needs a GPU for wgpu: {engine.name} has the backend and {what}; `devices` says {words}")
+    lacking = f"needs an engine with a wgpu backend: {engine.name} {engine.identity().version} has none"
+    try:
+        found = on_backend(engine, "wgpu")
+    except AdapterMissingError as missing:
+        _keep(trial, missing.command)
+        found, lacking = None, f"{missing} (Vulkan drivers here: {drivers})"
+    if found is None:
+        if _stands_in(trial):
+            return None
+        raise NotHere(lacking)
+    _keep(trial, found.command)
+    trial.tell("wgpu adapter of the engine", found.adapter)
+    trial.work_with(found.engine)
+    return found
 
 
-def need_no_vendor_libraries(trial: Trial) -> None:
+def need_no_vendor_libraries(trial: Trial, found: OnBackend | None) -> None:
     """Raise `NotHere` where a program could load CUDA or ROCm: then nothing shows that it goes without.
 
-    A saboteur that stands in for what is not here needs no such machine.
+    An engine whose processes tell what they have loaded needs no such machine, nor does a saboteur that stands in for
+    what is not here.
     """
-    if trial.saboteur is not None and trial.saboteur.stands_in:
+    if _stands_in(trial) or (found is not None and found.shows_libraries):
         return
-    found = [name for name in map(ctypes.util.find_library, _VENDOR) if name]
-    trial.tell("vendor's libraries", ", ".join(found) or "none")
-    if found:
+    libraries = [name for name in map(ctypes.util.find_library, _VENDOR) if name]
+    trial.tell("vendor's libraries", ", ".join(libraries) or "none")
+    if libraries:
         raise NotHere(
-            f"needs a machine or a container without the vendor's libraries: {', '.join(found)} can be loaded"
+            f"needs a machine or a container without the vendor's libraries: {', '.join(libraries)} can be loaded"
         )
+
+
+class Used(NamedTuple):
+    """What trained and answered. `idle`: of these jobs, those that tell of no dispatch on the adapter.
+
+    `libraries`: the vendors' compute libraries that any of their processes had loaded; None where they do not tell.
+    """
+
+    backend: str
+    given_up: int
+    idle: tuple[str, ...] = ()
+    libraries: tuple[str, ...] | None = None
+
+
+def wgpu_used(trial: Trial, found: OnBackend | None) -> Used:
+    """What the jobs noted so far, and a measurement of the speed, really ran on."""
+    backend, given_up = backend_used(trial)
+    if found is None or not found.shows_libraries:
+        return Used(backend, given_up)
+    figures = {one.op: one.figures for one in trial.records if one.op in _COMPUTING}
+    for op, told in sorted(figures.items()):
+        trial.tell(f"dispatches of {op}", told.get("dispatches", "not told"))
+    idle = tuple(op for op in _COMPUTING if not figures.get(op, {}).get("dispatches", 0))
+    loaded = {str(told.get("vendor_libraries", "unknown")) for told in figures.values()} - {"none"}
+    return Used(backend, given_up, idle, tuple(sorted(loaded)))
 
 
 def backend_used(trial: Trial) -> tuple[str, int]:
@@ -96,32 +121,21 @@ def _given_up(trial: Trial) -> int:
     return sum(one.code == "cpu-fallback" for one in trial.findings)
 
 
-def _program(trial: Trial) -> Path | None:
-    program = getattr(trial.sound_engine, "binary", None)
-    return program if isinstance(program, Path) else None
-
-
-def _devices(trial: Trial, program: Path) -> dict[str, Any]:
-    """What the program lists: `entries`, and `selected`. Raises `EngineOutputError` where it does not."""
-    argv, name = (str(program), "devices", "--json"), trial.sound_engine.name
-    finished = run_command(Command(argv, timeout=_SECONDS, name=name))
-    trial.commands.append(" ".join(argv))
-    try:
-        document = json.loads(finished.stdout_tail)
-        return {"entries": [{"kind": "", **one} for one in document["entries"]], "selected": document["selected"]}
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"its list of devices lacks or misstates {error}"
-        raise EngineOutputError(name, message, command=argv, stderr=finished.stderr_tail) from error
-
-
 def _device_asked(trial: Trial) -> str:
-    """What the engine would run on: the device that a program selects by itself, else what JAX is told to take."""
-    program = _program(trial)
-    if program is None:
-        return os.environ.get("JAX_PLATFORMS", "").partition(",")[0] or "cpu"
-    return str((_devices(trial, program)["selected"] or {}).get("kind", "cpu"))
+    """What the engine would run on: the device that a program selects by itself; else what it, or JAX, is told."""
+    program = getattr(trial.sound_engine, "binary", None)
+    if isinstance(program, Path):
+        _keep(trial, devices_command(program))
+        return list_devices(program).selected
+    told = str(getattr(trial.sound_engine, "backend", "cpu"))
+    return told if told != "cpu" else os.environ.get("JAX_PLATFORMS", "").partition(",")[0] or "cpu"
 
 
-def _state(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    status = entry.get("status") or {}
-    return tuple(str(status[key]) for key in ("state", "kind", "vendor", "reason", "detail") if status.get(key))
+def _stands_in(trial: Trial) -> bool:
+    return trial.saboteur is not None and trial.saboteur.stands_in
+
+
+def _keep(trial: Trial, command: tuple[str, ...]) -> None:
+    line = " ".join(command)
+    if line and line not in trial.commands:
+        trial.commands.append(line)

@@ -16,7 +16,7 @@ from apr_leaderboard.engine import Checkpoint, Engine, GenerateJob, ImportJob, J
 from apr_leaderboard.errors import EngineRefusedError, SourceUnavailableError, StageFailedError
 from apr_leaderboard.model.generation import Completion, DecodeParams, Prompt
 from apr_leaderboard.model.recipe import load_recipe
-from apr_leaderboard.model.record import Figure, Finding
+from apr_leaderboard.model.record import Figure, Finding, StageRecord
 from apr_leaderboard.model.results import Interval, Measure
 from apr_leaderboard.model.stage import ImportParams, StageName
 from apr_leaderboard.pipeline import Decoding, Done, EngineStep, EvaluationScore, Plan, Workbench
@@ -65,6 +65,7 @@ class Trial(Lab):
         self.findings: list[Finding] = []
         self.commands: list[str] = []
         self.artefacts: dict[str, str] = {}
+        self.records: list[StageRecord] = []
         self.all_cached = True
         self._started = time.monotonic()
 
@@ -78,6 +79,11 @@ class Trial(Lab):
     @cached_property
     def _broken_engine(self) -> Engine:
         return self.sound_engine if self.saboteur is None else SabotagedEngine(self.sound_engine, self.saboteur)
+
+    def work_with(self, engine: Engine) -> None:
+        """From here on `engine` is the engine asked: the same one, computing on something else."""
+        self.sound_engine = engine
+        self.__dict__.pop("_broken_engine", None)
 
     @property
     def engine(self) -> Engine:
@@ -183,6 +189,7 @@ class Trial(Lab):
         if words and words not in self.commands:
             self.commands.append(words)
         self.artefacts[f"{done.record.op} {done.entry.key[:12]}"] = done.entry.digest
+        self.records.append(done.record)
         self.findings += [one for one in done.record.findings if one not in self.findings]
 
     # -- answers ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apr_leaderboard.engine.backends import on_backend
 from apr_leaderboard.engine.jobs import (
     AlignJob,
     BenchJob,
@@ -23,7 +24,7 @@ from apr_leaderboard.engine.jobs import (
     QuantizeJob,
 )
 from apr_leaderboard.engine.process import Command, Finished, run_command, shell_quote
-from apr_leaderboard.engine.protocol import Engine, Progress, Sink, Watch, ignore_progress
+from apr_leaderboard.engine.protocol import Engine, OnBackend, Progress, Sink, Watch, ignore_progress
 from apr_leaderboard.engine.refusals import refusals_of
 from apr_leaderboard.engine.registry import engine_names, make_engine
 
@@ -45,6 +46,7 @@ __all__ = [
     "Job",
     "MakeSmokeJob",
     "MergeJob",
+    "OnBackend",
     "PerplexityJob",
     "PrepDataJob",
     "Progress",
@@ -55,6 +57,7 @@ __all__ = [
     "engine_names",
     "ignore_progress",
     "make_engine",
+    "on_backend",
     "refusals_of",
     "run_command",
     "shell_quote",

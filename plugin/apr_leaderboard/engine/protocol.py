@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from apr_leaderboard.engine.jobs import GenerateJob, Job
 from apr_leaderboard.model.generation import Completion
 from apr_leaderboard.model.record import CheckpointFormat, EngineIdentity, StageRecord
 
-__all__ = ["Engine", "Progress", "Sink", "Watch", "ignore_progress"]
+__all__ = ["Engine", "OnBackend", "Progress", "Sink", "Watch", "ignore_progress"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Engine(Protocol):
     An engine may also have `refusals(job: Job) -> tuple[str, ...]`: what it will refuse of a job, or pass over, each
     one line that begins with `refuses: ` or `ignores: `. Pure, like `command`; the plan shows it, and a run warns of
     it. Ask through `apr_leaderboard.engine.refusals_of`, which takes engines that do not have it too.
+
+    An engine that can compute on more than one backend has `backends: tuple[str, ...]`, their names, and
+    `on_backend(name: str) -> OnBackend`, which raises `AdapterMissingError` where that one is not here. Ask through
+    `apr_leaderboard.engine.on_backend`. An engine on another backend has another identity.
 
     Errors raised by `run` and `generate`: `EngineRefusedError`, `EngineCrashedError`, `EngineTimeoutError`,
     `EngineOutputError`; see `apr_leaderboard.errors`.
@@ -80,3 +84,16 @@ class Engine(Protocol):
     def generate(self, job: GenerateJob, out: Path, sink: Sink, watch: Watch) -> StageRecord:
         """Answer every prompt of the job, calling `sink` once for each as soon as its answer is there."""
         ...
+
+
+class OnBackend(NamedTuple):
+    """An engine that computes on a backend; the adapter as it names it ("" for the CPU), and the command that says so.
+
+    `shows_libraries`: its processes are left no device of the vendors' toolkits, and tell in the figure
+    `vendor_libraries` which of these they have loaded at their end.
+    """
+
+    engine: Engine
+    adapter: str = ""
+    command: tuple[str, ...] = ()
+    shows_libraries: bool = False

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from apr_leaderboard.bench import CollectionEntry, Problem
+from apr_leaderboard.engine.backends import on_backend
 from apr_leaderboard.engine.protocol import Engine
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.catalogue import load_catalogue
@@ -76,7 +77,7 @@ class Workbench:
         self._suite_folders = suite_folders
         self._make_engine = make_engine
         self._made: dict[str, Engine] = {}
-        self._plans: dict[tuple[Path, str], Plan] = {}
+        self._plans: dict[tuple[Path, EngineIdentity], Plan] = {}
         self._scorers: dict[str, Scorer] = {}
         self._sandboxes: dict[Limits, Sandbox] = {}
         self.board = ProgressBoard(run_folder / "progress")
@@ -103,9 +104,13 @@ class Workbench:
     def sources(self) -> Sources:
         """Models and datasets by name."""
         catalogue = load_catalogue(default_catalogue(self.root))
-        return Sources(
-            catalogue, default_cache(self.store.root), lambda: self.engine("reference"), self.board.watch("fetch")
-        )
+        return Sources(catalogue, default_cache(self.store.root), self._maker, self.board.watch("fetch"))
+
+    def _maker(self) -> Engine:
+        """Who makes the suite's own models: the reference engine on the CPU, whatever it computes on otherwise."""
+        engine = self.engine("reference")
+        on_cpu = on_backend(engine, "cpu")
+        return engine if on_cpu is None else on_cpu.engine
 
     @cached_property
     def evaluations(self) -> EvaluationMaker:
@@ -122,7 +127,7 @@ class Workbench:
 
     def plan(self, loaded: Loaded[Recipe], engine: Engine) -> Plan:
         """A recipe bound to an engine; made once."""
-        key = (loaded.file, engine.name)
+        key = (loaded.file, engine.identity())
         if key not in self._plans:
             self._plans[key] = plan_recipe(
                 loaded, self.settings.profile, engine, self.sources, self.evaluations, dry=self.settings.dry

@@ -176,7 +176,7 @@ SABOTEURS: Final = (
     Saboteur(
         "wgpu-is-the-cpu",
         "the CPU does what wgpu was to do",
-        given=lambda used: ("cpu", used[1]),
+        given=lambda used: used._replace(backend="cpu", idle=("bench", "finetune")),
         stands_in=True,
     ),
     Saboteur(

@@ -72,13 +72,14 @@ def import_argv(binary: Path, job: ImportJob, out: Path) -> tuple[str, ...]:
     return tuple(argv)
 
 
-def train_argv(binary: Path, job: FinetuneJob | AlignJob, out: Path) -> tuple[str, ...]:
+def train_argv(binary: Path, job: FinetuneJob | AlignJob, out: Path, backend: str = "auto") -> tuple[str, ...]:
     """The training half of `apr finetune`; it writes `checkpoints/` beside its `-o` path, and no adapter there.
 
-    Preferences are asked for as its methods dpo and orpo, so that the refusal is its own.
+    Preferences are asked for as its methods dpo and orpo, so that the refusal is its own. The backend `auto` is its
+    default, and not written.
     """
     params = job.params
-    hints: list[str] = []
+    hints = [] if backend == "auto" else ["--gpu-backend", backend]
     for name in ("task", "model_size", "vram", "wait_gpu"):
         if (value := getattr(params, name)) is not None:
             hints += ["--" + name.replace("_", "-"), str(value)]
@@ -104,10 +105,10 @@ def merge_argv(binary: Path, job: FinetuneJob | AlignJob, out: Path) -> tuple[st
     )  # fmt: skip
 
 
-def finetune_argv(binary: Path, job: FinetuneJob | AlignJob, out: Path) -> tuple[str, ...]:
+def finetune_argv(binary: Path, job: FinetuneJob | AlignJob, out: Path, backend: str = "auto") -> tuple[str, ...]:
     """Training and merging as the one shell line that is really started, in a folder of its own."""
     folder = shlex.quote(str(out / TRAIN_FOLDER))
-    halves = (train_argv(binary, job, out), merge_argv(binary, job, out))
+    halves = (train_argv(binary, job, out, backend), merge_argv(binary, job, out))
     return ("/bin/sh", "-c", " && ".join([f"mkdir -p {folder}", f"cd {folder}", *map(shlex.join, halves)]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shlex
 import shutil
 import time
@@ -13,6 +15,7 @@ from apr_leaderboard.engine.apr import outputs
 from apr_leaderboard.engine.apr.apr_format import read_apr
 from apr_leaderboard.engine.apr.binary import file_digest, find_binary, identify
 from apr_leaderboard.engine.apr.compiling import compile_argv, verify_program
+from apr_leaderboard.engine.apr.devices import devices_command, ready_device
 from apr_leaderboard.engine.apr.distilling import distill_argv, verify_student
 from apr_leaderboard.engine.apr.exits import raise_unless_ok
 from apr_leaderboard.engine.apr.exports import verify_export
@@ -46,8 +49,8 @@ from apr_leaderboard.engine.jobs import (
     QuantizeJob,
 )
 from apr_leaderboard.engine.process import Command, Finished, OnLine, run_command
-from apr_leaderboard.engine.protocol import Sink, Watch
-from apr_leaderboard.errors import EngineOutputError, EngineRefusedError, EngineTimeoutError
+from apr_leaderboard.engine.protocol import OnBackend, Sink, Watch
+from apr_leaderboard.errors import EngineOutputError, EngineRefusedError, EngineTimeoutError, RequestError
 from apr_leaderboard.model.record import CheckpointFormat, EngineIdentity, Finding, StageRecord
 
 __all__ = ["AprEngine"]
@@ -56,6 +59,7 @@ _VALIDATION_FAILED = 5
 _LONGEST_ARGUMENT = 120_000
 """Linux takes 128 KiB in one argument (MAX_ARG_STRLEN); a text has to fit there."""
 _STDOUT_BYTES = 16 << 20
+_BACKEND_VARIABLE = "APR_GPU_BACKEND"
 
 
 def _not_offered(job: Job) -> EngineRefusedError:
@@ -66,10 +70,13 @@ class AprEngine:
     """Implements `engine.protocol.Engine` with the program at `binary` (or where `find_binary` finds it).
 
     `route` is how prompts go in: the server honours template, system turns and seeds; batch mode is one process.
-    `stage_timeout` replaces the bound of every job but generation, in seconds.
+    `stage_timeout` replaces the bound of every job but generation, in seconds. `gpu_backend` is what it is told to
+    train on (auto, cuda, wgpu), by default what APR_GPU_BACKEND says, else auto. Raises AdapterMissingError for one
+    that its own list of devices does not have ready, RequestError for another name.
     """
 
     name = "apr"
+    backends = ("auto", "cuda", "wgpu")
 
     def __init__(
         self,
@@ -77,14 +84,29 @@ class AprEngine:
         *,
         route: Route = Route.SERVE,
         stage_timeout: float | None = None,
+        gpu_backend: str | None = None,
     ) -> None:
         self.binary = find_binary(binary)
         self.route = route
         self._stage_timeout = stage_timeout
+        self.gpu_backend = gpu_backend or os.environ.get(_BACKEND_VARIABLE) or "auto"
+        if self.gpu_backend not in self.backends:
+            label = "gpu_backend" if gpu_backend else _BACKEND_VARIABLE
+            raise RequestError(f"{label}: got {self.gpu_backend!r}; accepted: {', '.join(self.backends)}")
+        self._device = "" if self.gpu_backend == "auto" else ready_device(self.binary, self.gpu_backend)
+
+    def on_backend(self, backend: str) -> OnBackend:
+        """The same program, told to train on that backend; what it answers on, it chooses itself."""
+        engine = AprEngine(self.binary, route=self.route, stage_timeout=self._stage_timeout, gpu_backend=backend)
+        return OnBackend(engine, engine._device, devices_command(self.binary))
 
     def identity(self) -> EngineIdentity:
-        """Version and sha256 of the program's file."""
-        return identify(self.binary)
+        """Version and sha256 of the program's file; told to train on a backend, its build is another."""
+        found = identify(self.binary)
+        if self.gpu_backend == "auto":
+            return found
+        told = f"{found.build}\n{self.gpu_backend}\n{self._device}"
+        return found.model_copy(update={"build": hashlib.sha256(told.encode()).hexdigest()})
 
     def capabilities(self) -> frozenset[str]:
         """Every job there is."""
@@ -106,7 +128,7 @@ class AprEngine:
             case DistillJob():
                 return distill_argv(self.binary, job, out)
             case FinetuneJob() | AlignJob():
-                return build.finetune_argv(self.binary, job, out)
+                return build.finetune_argv(self.binary, job, out, self.gpu_backend)
             case MergeJob():
                 return merge_models_argv(self.binary, job, out)
             case PruneJob():

@@ -21,12 +21,21 @@ from apr_leaderboard.engine.reference.ops import OpResult
 from apr_leaderboard.engine.shaders import hide_vendor_devices, open_adapter, vendor_libraries
 from apr_leaderboard.errors import AdapterMissingError, EngineOutputError, RequestError
 
-__all__ = ["VARIABLE", "Backend", "add_backend_argument", "backend_asked", "prepare", "start", "with_backend_figures"]
+__all__ = [
+    "BACKENDS",
+    "VARIABLE",
+    "Backend",
+    "add_backend_argument",
+    "backend_asked",
+    "prepare",
+    "start",
+    "with_backend_figures",
+]
 
 BackendName = Literal["cpu", "wgpu"]
 
 VARIABLE: Final = "APR_REFERENCE_BACKEND"
-_NAMES: Final[tuple[str, ...]] = get_args(BackendName)
+BACKENDS: Final[tuple[str, ...]] = get_args(BackendName)
 _SECONDS: Final = 120.0
 _EXIT_MISSING: Final = 4
 _PROBE: Final = (sys.executable, "-m", "apr_leaderboard.engine.shaders")
@@ -44,6 +53,11 @@ class Backend:
     def words(self) -> tuple[str, ...]:
         """What the program is told; the CPU needs no word."""
         return () if self.name == "cpu" else ("--backend", self.name)
+
+    @property
+    def probe(self) -> tuple[str, ...]:
+        """The command that told the adapter."""
+        return () if self.name == "cpu" else _PROBE
 
     @property
     def version(self) -> str:
@@ -66,9 +80,9 @@ def backend_asked(name: str | None = None) -> Backend:
     Raises `RequestError` for a name that is none and `AdapterMissingError` for wgpu where no adapter is.
     """
     asked = name if name is not None else os.environ.get(VARIABLE) or "cpu"
-    if asked not in _NAMES:
+    if asked not in BACKENDS:
         label = "backend" if name is not None else VARIABLE
-        raise RequestError(f"{label}: got {asked!r}; accepted: {', '.join(_NAMES)}")
+        raise RequestError(f"{label}: got {asked!r}; accepted: {', '.join(BACKENDS)}")
     return Backend() if asked == "cpu" else Backend("wgpu", dict(_adapter()))
 
 
@@ -78,7 +92,8 @@ def _adapter() -> dict[str, str]:
     lines: list[str] = []
     finished = run_command(Command(_PROBE, timeout=_SECONDS, name="reference"), on_stdout_line=lines.append)
     if finished.exit_code == _EXIT_MISSING:
-        raise AdapterMissingError(finished.stderr_tail.strip().splitlines()[-1].removeprefix("error: "))
+        said = finished.stderr_tail.strip().splitlines()[-1].removeprefix("error: ")
+        raise AdapterMissingError(said, command=_PROBE)
     try:
         found = json.loads(lines[-1])["adapter"]
         return {str(key): str(value) for key, value in found.items()}
@@ -94,7 +109,7 @@ def add_backend_argument(parser: argparse.ArgumentParser) -> None:
     """`--backend`, which every operation takes."""
     parser.add_argument(
         "--backend",
-        choices=_NAMES,
+        choices=BACKENDS,
         default="cpu",
         help="what multiplies with weights: JAX on the CPU, or a WGSL kernel on the adapter that wgpu finds",
     )

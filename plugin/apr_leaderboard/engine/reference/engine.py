@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from apr_leaderboard.engine.jobs import AlignJob, BenchJob, DistillJob, FinetuneJob, GenerateJob, Job, MakeSmokeJob
 from apr_leaderboard.engine.process import Command, Finished, run_command
-from apr_leaderboard.engine.protocol import Progress, Sink, Watch
+from apr_leaderboard.engine.protocol import OnBackend, Progress, Sink, Watch
 from apr_leaderboard.engine.reference.argv import PROMPTS_FILE, build_argv, checkpoint_of
-from apr_leaderboard.engine.reference.backend import backend_asked
+from apr_leaderboard.engine.reference.backend import BACKENDS, backend_asked
 from apr_leaderboard.engine.reference.ops import EXIT_BAD_INPUT, EXIT_REFUSED, OPS
 from apr_leaderboard.engine.reference.prompt_file import write_prompts
 from apr_leaderboard.engine.reference.refusals import refusals_of_reference
@@ -55,15 +55,25 @@ class ReferenceEngine:
             raise EngineMissingError(self.name, missing, "pip install 'apr-leaderboard[reference]'")
         self._timeout = timeout
         self._backend = backend_asked(backend)
+        self._on: dict[str, ReferenceEngine] = {self._backend.name: self}
 
     @property
     def backend(self) -> str:
         """cpu or wgpu."""
         return self._backend.name
 
-    def on_backend(self, backend: str) -> ReferenceEngine:
-        """The same engine on another backend; see `engine.on_backend`."""
-        return self if backend == self.backend else ReferenceEngine(timeout=self._timeout, backend=backend)
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """What it can multiply on."""
+        return BACKENDS
+
+    def on_backend(self, backend: str) -> OnBackend:
+        """The same engine on that backend; see `engine.on_backend`."""
+        if backend not in self._on:  # made once, so that all who ask in one run share what it makes
+            self._on[backend] = ReferenceEngine(timeout=self._timeout, backend=backend)
+        engine = self._on[backend]
+        found = engine._backend
+        return OnBackend(engine, found.adapter.get("name", ""), found.probe, shows_libraries=found.name == "wgpu")
 
     def identity(self) -> EngineIdentity:
         """Version of this package and of jax; the build is a digest of the engine's sources and pinned libraries.
