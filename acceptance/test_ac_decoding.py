@@ -50,7 +50,7 @@ def test_a_draft_makes_decoding_half_as_fast_again(trial: Trial) -> None:
 
 @pytest.mark.criterion("AC-018")
 @pytest.mark.falsified_by("draft-changes-tokens")
-def test_a_draft_changes_no_token(trial: Trial) -> None:
+def test_drafts_change_no_token(trial: Trial) -> None:
     """Greedy answers with and without a draft: their text, their number of tokens, and how they end."""
     plain, drafted = answers_with_and_without_a_draft(trial)
     trial.tell("answers", len(plain))

@@ -16,7 +16,7 @@ __all__ = ["Race", "race"]
 
 @dataclass(frozen=True)
 class _Lap:
-    """All prompts answered once, one after another: tokens a second while decoding, and seconds for everything."""
+    """All prompts answered once: tokens a second while decoding, and seconds for everything."""
 
     rate: float
     seconds: float
@@ -26,7 +26,7 @@ class _Lap:
 
 @dataclass(frozen=True)
 class Race:
-    """Laps of the plain way and of the other, as many of each; the i-th of both were run one after the other."""
+    """Laps of the plain way and of the other, as many of each; the i-th of both were run in turn."""
 
     plain: tuple[_Lap, ...]
     other: tuple[_Lap, ...]
@@ -67,21 +67,37 @@ def race(
     ways: tuple[DecodeParams, DecodeParams],
     rounds: int,
     tell: Callable[[int], None],
+    at_once: int = 1,
 ) -> Race:
-    """Run both ways `rounds` times in turn, the first one changing each round, after one lap of each that compiles."""
-    for way in ways:
-        _lap(model, requests, way)
+    """Answer all prompts `rounds` times both ways, `at_once` at a time, after a round that compiles and is not counted.
+
+    The ways take turns with every group of prompts, the first one changing: what else the machine does in a round
+    falls upon both.
+    """
+    groups = [requests[start : start + at_once] for start in range(0, len(requests), at_once)]
+    _round(model, groups, ways, 0)
     laps: tuple[list[_Lap], list[_Lap]] = ([], [])
     for number in range(rounds):
-        for which in ((0, 1), (1, 0))[number % 2]:
-            laps[which].append(_lap(model, requests, ways[which]))
+        for own, lap in zip(laps, _round(model, groups, ways, number), strict=True):
+            own.append(lap)
         tell(number + 1)
     return Race(tuple(laps[0]), tuple(laps[1]))
 
 
-def _lap(model: LoadedModel, requests: Sequence[Request], way: DecodeParams) -> _Lap:
-    started = time.perf_counter()
-    decoder = Decoder(model, way)
-    answers = tuple(answer for request in requests for answer in decoder.run([request]))
-    seconds = time.perf_counter() - started
-    return _Lap(decoder.times.n_decoded / decoder.times.decode, seconds, decoder.times, answers)
+def _round(
+    model: LoadedModel, groups: Sequence[Sequence[Request]], ways: tuple[DecodeParams, DecodeParams], number: int
+) -> list[_Lap]:
+    """A lap of each way."""
+    decoders = [Decoder(model, way) for way in ways]
+    seconds = [0.0, 0.0]
+    answers: tuple[list[Completion], list[Completion]] = ([], [])
+    for place, group in enumerate(groups):
+        for which in ((0, 1), (1, 0))[(number + place) % 2]:
+            started = time.perf_counter()
+            answers[which].extend(decoders[which].run(group))
+            seconds[which] += time.perf_counter() - started
+    return [
+        # Answers come in the order in which they end.
+        _Lap(one.times.n_decoded / one.times.decode, spent, one.times, tuple(sorted(found, key=lambda it: it.key)))
+        for one, spent, found in zip(decoders, seconds, answers, strict=True)
+    ]
