@@ -11,11 +11,20 @@ from typing import Any, cast
 
 import pytest
 
-from apr_leaderboard.criteria import Asked, Trial
-from apr_leaderboard.criteria.hardware import backend_used, need_no_vendor_libraries, need_wgpu, vulkan_adapters
-from apr_leaderboard.engine import Checkpoint
+from apr_leaderboard.criteria import Asked, Trial, saboteur_named
+from apr_leaderboard.criteria.hardware import (
+    Used,
+    backend_used,
+    need_no_vendor_libraries,
+    need_wgpu,
+    vulkan_adapters,
+    wgpu_used,
+)
+from apr_leaderboard.engine import Checkpoint, FinetuneJob, OnBackend
+from apr_leaderboard.engine.apr import AprEngine
 from apr_leaderboard.errors import EngineOutputError
 from apr_leaderboard.model.record import EngineIdentity, Finding, StageRecord
+from apr_leaderboard.model.stage import FinetuneParams
 from apr_leaderboard.pipeline import Workbench
 from apr_leaderboard.proof import NotHere
 from apr_leaderboard.proof.lab import Made
@@ -51,7 +60,7 @@ class Bench(Trial):
 
 def trial_of(folder: Path, devices: str | None, name: str = "apr") -> Bench:
     """A trial on an engine that is a program listing these devices; on one that is no program where there are none."""
-    engine = SimpleNamespace(
+    engine: Any = SimpleNamespace(
         name=name,
         identity=lambda: EngineIdentity(name=name, version="9.9+jax1", build="0"),
         capabilities=lambda: frozenset({"bench"}),
@@ -61,7 +70,7 @@ def trial_of(folder: Path, devices: str | None, name: str = "apr") -> Bench:
         program = folder / "program"
         program.write_text(f"#!/bin/sh\ncat {folder}/devices.json\n", encoding="utf-8")
         program.chmod(0o755)
-        engine.binary = program
+        engine = AprEngine(program)
     workbench = SimpleNamespace(engine=lambda _: engine)
     return Bench(cast(Workbench, workbench), Asked("AC-028", "test_it", name, "smoke"), folder)
 
@@ -90,7 +99,7 @@ def test_wgpu_of_an_engine_without_that_backend_is_not_here_whatever_drivers_are
 def test_wgpu_of_a_program_without_an_adapter_names_the_adapter_in_the_programs_words(tmp_path: Path) -> None:
     """As recorded of apr 0.72.3: it has the backend and finds no device."""
     trial = trial_of(tmp_path, _RECORDED.read_text(encoding="utf-8"))
-    words = "needs a GPU for wgpu: apr has the backend and finds no adapter .*; `devices` says unavailable no-device$"
+    words = r"no wgpu adapter: apr finds none; `devices` says unavailable no-device \(Vulkan drivers here: .*\)$"
     with pytest.raises(NotHere, match=words):
         need_wgpu(trial)
     assert trial.commands == [f"{tmp_path}/program devices --json"]
@@ -106,15 +115,68 @@ def test_wgpu_of_a_program_that_declines_a_software_adapter_says_so_in_its_words
 def test_wgpu_of_a_program_built_without_it_names_the_build(tmp_path: Path) -> None:
     """No adapter would help."""
     status = {"state": "unavailable", "kind": "not-compiled"}
-    with pytest.raises(NotHere, match=r"needs a build of apr with its wgpu backend.*not-compiled"):
+    with pytest.raises(NotHere, match=r"no wgpu adapter: this build of apr is without wgpu; .*not-compiled"):
         need_wgpu(trial_of(tmp_path, devices_with(source={"kind": "not-compiled"}, status=status)))
 
 
-def test_wgpu_of_a_program_that_has_an_adapter_is_told_by_name(tmp_path: Path) -> None:
-    """And nothing is raised."""
+def test_wgpu_of_a_program_that_has_an_adapter_is_what_it_is_told_to_train_on(tmp_path: Path) -> None:
+    """The adapter is told by name, and the trial goes on with the program under another identity."""
     trial = trial_of(tmp_path, devices_with(device_name="llvmpipe", status={"state": "ready"}))
-    need_wgpu(trial)
+    before = trial.sound_engine.identity()
+    found = need_wgpu(trial)
     assert trial.measures[-1].value == "llvmpipe"
+    assert found is not None
+    assert trial.sound_engine is found.engine
+    job = FinetuneJob(Checkpoint(tmp_path, "apr"), tmp_path / "d.jsonl", FinetuneParams(dataset="d"))
+    assert "--gpu-backend wgpu" in trial.sound_engine.command(job, tmp_path)[2]
+    assert (trial.sound_engine.identity().version, trial.sound_engine.identity().build) != (
+        before.version,
+        before.build,
+    )
+    assert trial.sound_engine.identity().version == before.version
+
+
+def test_wgpu_that_a_saboteur_stands_in_for_need_not_be_here(tmp_path: Path) -> None:
+    """What it breaks does not depend on where it is broken: the engine stays as it is."""
+    trial = trial_of(tmp_path, _RECORDED.read_text(encoding="utf-8"))
+    trial.saboteur = saboteur_named("wgpu-is-the-cpu")
+    engine = trial.sound_engine
+    assert need_wgpu(trial) is None
+    assert trial.sound_engine is engine
+
+
+def test_wgpu_in_a_saboteurs_hands_is_taken_where_it_is_here(tmp_path: Path) -> None:
+    """Then it is the real path that is broken."""
+    trial = trial_of(tmp_path, devices_with(device_name="llvmpipe", status={"state": "ready"}))
+    trial.saboteur = saboteur_named("wgpu-unlearns")
+    found = need_wgpu(trial)
+    assert found is not None
+    assert trial.sound_engine is found.engine
+    assert trial.engine.identity() != found.engine.identity()
+
+
+def record_of(op: str, **figures: float | int | str | bool) -> StageRecord:
+    """A job's record with these figures."""
+    return StageRecord(op=op, engine=EngineIdentity(name="x", version="1", build="0"), command=(op,), figures=figures)
+
+
+def test_use_of_wgpu_names_jobs_without_a_dispatch_and_libraries_they_loaded(tmp_path: Path) -> None:
+    """Of the jobs that compute; a job that tells nothing is one without."""
+    trial = trial_of(tmp_path, None, "reference")
+    trial.figures = {"tokens_per_second": 7.0, "backend": "wgpu Vulkan"}
+    found = OnBackend(trial.sound_engine, "card", shows_libraries=True)
+    trial.records.append(record_of("import", dispatches=0, vendor_libraries="none"))
+    trial.records.append(record_of("finetune", dispatches=3, vendor_libraries="libcuda.so.1"))
+    assert wgpu_used(trial, found) == Used("wgpu Vulkan", 0, ("bench",), ("libcuda.so.1",))
+    trial.records.append(record_of("bench", dispatches=2, vendor_libraries="none"))
+    assert wgpu_used(trial, found).idle == ()
+
+
+def test_use_of_wgpu_by_a_program_is_what_its_own_measurement_says(tmp_path: Path) -> None:
+    """It counts no dispatches, and tells of no libraries."""
+    trial = trial_of(tmp_path, devices_with(device_name="llvmpipe", status={"state": "ready"}))
+    trial.figures = {"tokens_per_second": 7.0, "backend": "wgpu"}
+    assert wgpu_used(trial, OnBackend(trial.sound_engine, "llvmpipe")) == Used("wgpu", 0)
 
 
 @pytest.mark.parametrize("devices", ["", "[]", '{"entries": []}', '{"entries": [7], "selected": {}}'])
@@ -138,9 +200,18 @@ def test_vendor_libraries_that_can_be_loaded_leave_nothing_shown(
     """Named; where there is none, nothing is raised."""
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: "libcuda.so.1" if name == "cuda" else None)
     with pytest.raises(NotHere, match=r"libcuda\.so\.1 can be loaded"):
-        need_no_vendor_libraries(trial_of(tmp_path, None))
+        need_no_vendor_libraries(trial_of(tmp_path, None), None)
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
-    need_no_vendor_libraries(trial_of(tmp_path, None))
+    need_no_vendor_libraries(trial_of(tmp_path, None), None)
+
+
+def test_vendor_libraries_matter_not_to_an_engine_that_shows_what_it_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its processes are looked at, whatever the machine has."""
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: "libcuda.so.1")
+    trial = trial_of(tmp_path, None)
+    need_no_vendor_libraries(trial, OnBackend(trial.sound_engine, "card", shows_libraries=True))
 
 
 def test_backend_of_a_program_that_chose_its_gpu_and_ran_on_the_cpu_is_a_finding(tmp_path: Path) -> None:
