@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from apr_leaderboard.bench.paired import compare_runs, mcnemar_exact, power
+from apr_leaderboard.bench.paired import Comparison, RateComparison, compare_counts, compare_runs, mcnemar_exact, power
 from apr_leaderboard.errors import RequestError
 
 
@@ -102,3 +104,72 @@ def test_compare_runs_of_nothing_is_refused() -> None:
     """No tasks, no comparison."""
     with pytest.raises(RequestError, match="at least one task"):
         compare_runs({}, {})
+
+
+def _rates(a: list[tuple[int, int]], b: list[tuple[int, int]]) -> RateComparison:
+    found = compare_counts(*({f"T/{place}": one for place, one in enumerate(run)} for run in (a, b)))
+    assert isinstance(found, RateComparison)
+    return found
+
+
+def test_compare_counts_of_one_sample_each_is_the_exact_test() -> None:
+    """The same flips, the same p."""
+    a, b = {"x": (1, 1), "y": (1, 0)}, {"x": (1, 0), "y": (1, 0)}
+    found = compare_counts(a, b)
+    assert isinstance(found, Comparison)
+    assert found == compare_runs({"x": True, "y": False}, {"x": False, "y": False})
+
+
+def test_compare_counts_of_more_samples_does_not_take_them_for_skill() -> None:
+    """Ten draws solve more tasks at least once than five draws of the same coin; the rates are what is compared."""
+    generator = np.random.default_rng(3)
+    chances = generator.beta(0.6, 0.5, size=164)
+    drawn = [[(n, int(generator.binomial(n, p))) for p in chances] for n in (10, 5)]
+    ever = [sum(c > 0 for _, c in one) for one in drawn]
+    found = _rates(drawn[0], drawn[1])
+    assert ever[0] > ever[1]
+    assert found.samples == (10, 5)
+    assert not found.significant
+    assert abs(found.difference) < 0.05
+
+
+def test_compare_counts_of_a_clear_loss_is_found_and_said() -> None:
+    """Each of forty tasks loses two of its five samples."""
+    found = _rates([(5, 4)] * 40, [(5, 2)] * 40)
+    assert found.significant
+    text = found.statement()
+    for part in ("80.0 % -> 40.0 % (-40.0 points", "5 and 5 samples", "lower on 40", "higher on 0", "more than chance"):
+        assert part in text
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
+def test_compare_counts_of_few_tasks_equals_every_flip_of_signs(passed: list[tuple[int, int]]) -> None:
+    """All 2^n ways to exchange the runs task by task, counted one by one."""
+    found = _rates([(3, c) for c, _ in passed], [(3, c) for _, c in passed])
+    gaps = [after - before for before, after in passed]
+    sums = [
+        sum(sign * gap for sign, gap in zip(signs, gaps, strict=True)) for signs in product((1, -1), repeat=len(gaps))
+    ]
+    as_far = sum(abs(one) >= abs(sum(gaps)) for one in sums) / len(sums)
+    assert found.p_value == pytest.approx(as_far)
+
+
+def test_compare_counts_smallest_difference_has_the_power_it_claims() -> None:
+    """Of made-up runs that differ by it on average, about four in five are found."""
+    generator = np.random.default_rng(5)
+    start = generator.integers(4, 9, size=100)
+    noise = generator.integers(-2, 3, size=100)
+    drop = _rates([(10, int(c)) for c in start], [(10, int(c)) for c in start + noise]).detectable_drop
+    seen = 0
+    for _ in range(60):
+        moved = np.clip(
+            start - generator.choice([-2, -1, 0, 1, 2], size=100) - generator.binomial(1, 10 * drop, 100), 0, 10
+        )
+        seen += _rates([(10, int(c)) for c in start], [(10, int(c)) for c in moved]).significant
+    assert 0.6 <= seen / 60 <= 0.95
+
+
+def test_compare_counts_without_a_sample_is_refused() -> None:
+    """No rate of nothing."""
+    with pytest.raises(RequestError, match="at least one sample"):
+        compare_counts({"x": (0, 0)}, {"x": (1, 1)})

@@ -9,7 +9,14 @@ from apr_leaderboard.bench.contamination import Contamination, contamination_of
 from apr_leaderboard.bench.dataset import Dataset, load
 from apr_leaderboard.bench.extraction import EXTRACTION_VERSION, continue_prompt
 from apr_leaderboard.bench.intervals import bootstrap, interval_for, intervals_for, wilson
-from apr_leaderboard.bench.paired import Comparison, compare_runs, mcnemar_exact, power
+from apr_leaderboard.bench.paired import (
+    Comparison,
+    RateComparison,
+    compare_counts,
+    compare_runs,
+    mcnemar_exact,
+    power,
+)
 from apr_leaderboard.bench.passk import mean_pass_at_k, pass_at_k
 from apr_leaderboard.bench.problem import Extraction, Problem
 from apr_leaderboard.bench.program import canonical_of, extract, planted_wrong, program_for, self_check_programs
@@ -40,6 +47,7 @@ __all__ = [
     "Problem",
     "Profile",
     "Published",
+    "RateComparison",
     "Sample",
     "SampleFile",
     "Split",
@@ -47,6 +55,7 @@ __all__ = [
     "benchmark_names",
     "bootstrap",
     "canonical_of",
+    "compare_counts",
     "compare_runs",
     "contamination_of",
     "continue_prompt",

@@ -8,10 +8,13 @@ from math import comb
 
 from apr_leaderboard.errors import RequestError
 
-__all__ = ["Comparison", "compare_runs", "mcnemar_exact", "power"]
+__all__ = ["Comparison", "RateComparison", "compare_counts", "compare_runs", "mcnemar_exact", "power"]
 
 _ALPHA = 0.05
 _DROP = 0.05
+_RESAMPLES = 20_000
+_TWO_SIDED, _FOUR_IN_FIVE = 1.959964, 0.841621
+"""Normal quantiles at 0.975 and 0.8."""
 
 
 def mcnemar_exact(lost: int, gained: int) -> float:
@@ -94,6 +97,7 @@ class Comparison:
 def compare_runs(a: Mapping[str, bool], b: Mapping[str, bool]) -> Comparison:
     """Compare two runs, task id to solved or not.
 
+    One answer a task in both: what any of several samples solves depends on how many there were (`compare_counts`).
     Raises `RequestError` where they are not over the same tasks (naming some), or there is none: an unpaired
     difference is not what this test is about.
     """
@@ -117,6 +121,95 @@ def compare_runs(a: Mapping[str, bool], b: Mapping[str, bool]) -> Comparison:
         p_value=mcnemar_exact(len(lost), len(gained)),
         power_of_drop=_power_of(len(a), flips, _DROP),
         detectable_drop=_detectable(len(a), flips),
+    )
+
+
+@dataclass(frozen=True)
+class RateComparison:
+    """Run B against run A where tasks were answered several times: pass@1 of each task, paired. Rates are fractions.
+
+    `samples` is the number of samples a task in A and in B, which need not be equal: each rate is unbiased. What was
+    solved at least once is not compared, as that grows with the number of samples.
+    """
+
+    n: int
+    samples: tuple[int, int]
+    rate_a: float
+    rate_b: float
+    lost: tuple[str, ...]
+    """Tasks whose rate is lower in B."""
+    gained: tuple[str, ...]
+    error: float
+    """Standard error of the difference, from the spread of the paired differences (Miller 2024, arXiv 2411.00640)."""
+    p_value: float
+    """Signs of the differences flipped at random (Fisher 1935): exact for few tasks, else 20,000 draws of one seed."""
+
+    @property
+    def difference(self) -> float:
+        """How much larger B's rate is."""
+        return self.rate_b - self.rate_a
+
+    @property
+    def significant(self) -> bool:
+        """Whether chance alone would bring so large a difference less than one time in twenty."""
+        return self.p_value < _ALPHA
+
+    @property
+    def detectable_drop(self) -> float:
+        """The smallest true difference that would be found four times in five, tasks differing as much as here."""
+        return (_TWO_SIDED + _FOUR_IN_FIVE) * self.error
+
+    def statement(self) -> str:
+        """One paragraph for a report."""
+        seen = "is more than chance" if self.significant else "cannot be told from chance"
+        low, high = (100 * (self.difference + side * _TWO_SIDED * self.error) for side in (-1, 1))
+        return (
+            f"pass@1 {100 * self.rate_a:.1f} % -> {100 * self.rate_b:.1f} % ({100 * self.difference:+.1f} points, "
+            f"95 % {low:+.1f} to {high:+.1f}) over {self.n} tasks, "
+            f"{self.samples[0]} and {self.samples[1]} samples each: "
+            f"lower on {len(self.lost)} ({_some(self.lost)}), higher on {len(self.gained)} ({_some(self.gained)}); "
+            f"paired sign-flip p = {self.p_value:.3g}, which {seen}. "
+            f"The smallest difference found 80 % of the time: {100 * self.detectable_drop:.1f} points."
+        )
+
+
+def compare_counts(a: Mapping[str, tuple[int, int]], b: Mapping[str, tuple[int, int]]) -> Comparison | RateComparison:
+    """Compare two runs, task id to (samples, passed): McNemar for one sample a task, else rates.
+
+    Raises `RequestError` as `compare_runs` does, and for a task without a sample.
+    """
+    samples = tuple(max((n for n, _ in one.values()), default=1) for one in (a, b))
+    if any(n < 1 for one in (a, b) for n, _ in one.values()):
+        raise RequestError("a task without samples; allowed: at least one sample of every task")
+    solved = compare_runs(*({task: c > 0 for task, (_, c) in one.items()} for one in (a, b)))
+    if samples == (1, 1):
+        return solved
+    import numpy as np
+    from scipy import stats
+
+    rates = np.array([(a[task][1] / a[task][0], b[task][1] / b[task][0]) for task in a])
+    differences = rates[:, 1] - rates[:, 0]
+    p_value = 1.0
+    if differences.any() and len(differences) > 1:  # of one task, either sign is as far
+        test = stats.permutation_test(
+            (rates[:, 1], rates[:, 0]),
+            lambda x, y, axis: np.mean(x - y, axis=axis),
+            permutation_type="samples",
+            n_resamples=_RESAMPLES,
+            vectorized=True,
+            rng=np.random.default_rng(0),
+        )
+        p_value = float(test.pvalue)
+    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+    return RateComparison(
+        n=len(a),
+        samples=(samples[0], samples[1]),
+        rate_a=float(rates[:, 0].mean()),
+        rate_b=float(rates[:, 1].mean()),
+        lost=tuple(task for task, gap in zip(a, differences, strict=True) if gap < 0),
+        gained=tuple(task for task, gap in zip(a, differences, strict=True) if gap > 0),
+        error=spread / len(a) ** 0.5,
+        p_value=p_value,
     )
 
 

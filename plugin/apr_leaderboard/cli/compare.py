@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from apr_leaderboard.bench import Comparison, compare_runs
+from apr_leaderboard.bench import Comparison, RateComparison, compare_counts
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.results import BenchmarkResult, Results
 from apr_leaderboard.report import read_results
@@ -29,9 +29,10 @@ def compare(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Compare two runs task by task: flipped tasks, the paired exact test (McNemar), and its power.
+    """Compare two runs task by task: which tasks differ, a paired test, and what it could have found.
 
-    A task counts as solved if any of its samples passed. Exit code 1: B solves fewer, beyond chance (p < 0.05).
+    One answer a task: McNemar's exact test of the flipped tasks. Several: the tasks' rates, by flipping signs, so
+    that runs of 5 and of 10 samples can be compared. Exit code 1: B solves fewer, beyond chance (p < 0.05).
     """
     runs = load_run(first), load_run(second)
     names = sorted({one.name for one in runs[0].benchmarks} & {one.name for one in runs[1].benchmarks})
@@ -89,5 +90,5 @@ def pick(run: Results, benchmark: str, model: str | None, engine: str | None = N
     return finals[0]
 
 
-def _compared(first: BenchmarkResult, second: BenchmarkResult) -> Comparison:
-    return compare_runs(*({p.task_id: p.c > 0 for p in one.problems if p.n} for one in (first, second)))
+def _compared(first: BenchmarkResult, second: BenchmarkResult) -> Comparison | RateComparison:
+    return compare_counts(*({p.task_id: (p.n, p.c) for p in one.problems if p.n} for one in (first, second)))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from apr_leaderboard.bench import compare_runs
+from apr_leaderboard.bench import compare_counts
 from apr_leaderboard.model.criterion import CriteriaFile, Defect, DefectsFile
 from apr_leaderboard.model.results import BenchmarkResult, CriterionOutcome, CriterionResult, Results
 
@@ -142,17 +142,17 @@ def _regression(run: Results, baseline: Results) -> tuple[list[str], list[str]]:
 
 
 def _paired(old: BenchmarkResult, new: BenchmarkResult) -> tuple[str, bool]:
-    """Both runs on the tasks that both judged (exact McNemar); a loss beyond chance is worse, as are lost verdicts."""
-    before, after = _solved(old), _solved(new)
+    """Both runs on the tasks that both judged, paired; a loss beyond chance is worse, as are lost verdicts."""
+    before, after = _counts(old), _counts(new)
     missing = sorted(before.keys() - after.keys())
     if missing:
         return f"{old.id}: {len(missing)} tasks judged in the baseline have no verdict now, such as {missing[0]}", True
-    found = compare_runs(before, {task: after[task] for task in before})
+    found = compare_counts(before, {task: after[task] for task in before})
     return f"{old.id}: {found.statement()}", found.significant and found.difference < 0
 
 
-def _solved(one: BenchmarkResult) -> Mapping[str, bool]:
-    return {problem.task_id: problem.c > 0 for problem in one.problems if problem.n}
+def _counts(one: BenchmarkResult) -> Mapping[str, tuple[int, int]]:
+    return {problem.task_id: (problem.n, problem.c) for problem in one.problems if problem.n}
 
 
 def _name(one: CriterionResult) -> str:
