@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import comb
+from math import comb, lcm
 
 from apr_leaderboard.errors import RequestError
 
@@ -187,25 +187,27 @@ def compare_counts(a: Mapping[str, tuple[int, int]], b: Mapping[str, tuple[int, 
     import numpy as np
     from scipy import stats
 
-    rates = np.array([(a[task][1] / a[task][0], b[task][1] / b[task][0]) for task in a])
-    differences = rates[:, 1] - rates[:, 0]
+    # Whole numbers of the smallest share that all counts are multiples of: sums of thirds would not compare exactly.
+    unit = lcm(*(n for one in (a, b) for n, _ in one.values()))
+    shares = np.array([[one[task][1] * (unit // one[task][0]) for one in (a, b)] for task in a])
+    differences = shares[:, 1] - shares[:, 0]
     p_value = 1.0
     if differences.any() and len(differences) > 1:  # of one task, either sign is as far
         test = stats.permutation_test(
-            (rates[:, 1], rates[:, 0]),
-            lambda x, y, axis: np.mean(x - y, axis=axis),
+            (shares[:, 1], shares[:, 0]),
+            lambda x, y, axis: np.sum(x - y, axis=axis),
             permutation_type="samples",
             n_resamples=_RESAMPLES,
             vectorized=True,
             rng=np.random.default_rng(0),
         )
         p_value = float(test.pvalue)
-    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+    spread = float(np.std(differences / unit, ddof=1)) if len(differences) > 1 else 0.0
     return RateComparison(
         n=len(a),
         samples=(samples[0], samples[1]),
-        rate_a=float(rates[:, 0].mean()),
-        rate_b=float(rates[:, 1].mean()),
+        rate_a=float(shares[:, 0].mean() / unit),
+        rate_b=float(shares[:, 1].mean() / unit),
         lost=tuple(task for task, gap in zip(a, differences, strict=True) if gap < 0),
         gained=tuple(task for task, gap in zip(a, differences, strict=True) if gap > 0),
         error=spread / len(a) ** 0.5,
