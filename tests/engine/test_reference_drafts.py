@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apr_leaderboard.engine.reference.cache import WIDTH, decode_layer, empty_cache
-from apr_leaderboard.engine.reference.columns import Reading, checked, lay_out, share_columns
+from apr_leaderboard.engine.reference.columns import checked, lay_out, share_columns
 from apr_leaderboard.engine.reference.decode import Decoder, DecodeTimes
 from apr_leaderboard.engine.reference.jobs_generate import draft_figures, make_requests
 from apr_leaderboard.engine.reference.loader import LoadedModel, load_model
@@ -26,6 +26,14 @@ from apr_leaderboard.model.generation import Completion, DecodeParams, FinishRea
 
 _CONTEXT = 320
 _TOKENS = st.lists(st.integers(0, 3), max_size=30)
+
+
+@dataclass
+class Reading:
+    """What a slot of the decoder is to its columns."""
+
+    token: int
+    position: int
 
 
 @cache
@@ -96,20 +104,20 @@ def test_columns_are_shared_to_the_last_and_in_turn(wanted: list[int], free: int
 def test_columns_hold_every_draft_and_name_no_place_twice(data: st.DataObject) -> None:
     """Each column is a slot's at a position of its own; what is left over lies in empty slots."""
     filled = data.draw(st.lists(st.booleans(), min_size=WIDTH, max_size=WIDTH))
-    lengths = share_columns([data.draw(st.integers(0, 9)) for one in filled if one], filled.count(False))
-    drafts = iter(lengths)
-    slots = [Reading(i, 10 * i, [100 + i] * next(drafts)) if one else None for i, one in enumerate(filled)]
-    columns = lay_out(slots)
+    lengths = share_columns([data.draw(st.integers(0, 9)) if one else 0 for one in filled], filled.count(False))
+    drafts = [[100 + i] * length for i, length in enumerate(lengths)]
+    slots = [Reading(i, 10 * i) if one else None for i, one in enumerate(filled)]
+    columns = lay_out(slots, drafts)
     places = list(zip(columns.owners.tolist(), columns.positions.tolist(), strict=True))
     assert len(set(places)) == WIDTH
-    for slot, reading in enumerate(slots):
-        if reading is not None:
-            own = slice(columns.starts[slot], columns.starts[slot] + 1 + len(reading.draft))
-            assert columns.tokens[own].tolist() == [reading.token, *reading.draft]
-            assert places[own] == [(slot, reading.position + j) for j in range(1 + len(reading.draft))]
-    read = sum(1 + len(reading.draft) for reading in slots if reading is not None)
+    assert columns.drafted == any(drafts)
+    for i, (slot, draft) in enumerate(zip(slots, drafts, strict=True)):
+        if slot is not None:
+            own = slice(columns.starts[i], columns.starts[i] + 1 + len(draft))
+            assert columns.tokens[own].tolist() == [slot.token, *draft]
+            assert places[own] == [(i, slot.position + j) for j in range(1 + len(draft))]
     used = {owner for owner, _ in places if slots[owner] is None}
-    assert len(used) == WIDTH - read
+    assert len(used) == WIDTH - sum(filled) - sum(lengths)
 
 
 @given(st.lists(st.integers(0, 1), max_size=8), st.lists(st.integers(0, 1), min_size=9, max_size=9))
@@ -134,7 +142,8 @@ def test_drafted_columns_are_bit_for_bit_those_of_one_token_a_step() -> None:
         y, *pair = decode_layer(config, layer, jnp.asarray(columns), *slow, (positions, None))
         slow = (pair[0], pair[1])
         apart.append(np.asarray(y)[:, 3])
-    laid = lay_out([Reading(0, 126, [0] * 4) if i == 3 else None for i in range(WIDTH)])
+    drafts = [[0] * 4 if i == 3 else [] for i in range(WIDTH)]
+    laid = lay_out([Reading(0, 126) if i == 3 else None for i in range(WIDTH)], drafts)
     fast = empty_cache(config, WIDTH, 256)[0]
     y, *pair = decode_layer(config, layer, jnp.asarray(x), *fast, (laid.positions, laid.owners))
     np.testing.assert_array_equal(np.asarray(y)[:, :5], np.stack(apart, axis=1))

@@ -14,22 +14,24 @@ draft that is certain of its token, it keeps as many.)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apr_leaderboard.engine.reference.cache import WIDTH
 
-__all__ = ["Columns", "Reading", "checked", "lay_out", "share_columns"]
+__all__ = ["NO_DRAFTS", "Columns", "Reading", "checked", "lay_out", "share_columns"]
+
+NO_DRAFTS: Final[Sequence[Sequence[int]]] = ((),) * WIDTH
+_OWN: Final = np.arange(WIDTH, dtype=np.int32)
 
 
-class Reading(NamedTuple):
-    """What one answer reads in a step: its last `token` at `position`, and the tokens drafted after it."""
+class Reading(Protocol):
+    """What one answer reads in a step: its last `token` at `position`."""
 
     token: int
     position: int
-    draft: Sequence[int] = ()
 
 
 class Columns(NamedTuple):
@@ -57,24 +59,22 @@ def share_columns(wanted: Sequence[int], free: int) -> list[int]:
     return given
 
 
-def lay_out(slots: Sequence[Reading | None]) -> Columns:
-    """Columns for `WIDTH` slots, drafts in those of slots without an answer; there must be as many as drafts.
+def lay_out(slots: Sequence[Reading | None], drafts: Sequence[Sequence[int]] = NO_DRAFTS) -> Columns:
+    """Columns for `WIDTH` slots, and for what is drafted after each; there must be an empty slot for each draft.
 
     What is left over computes at position 0 of an empty slot, each of its own, and is not looked at.
     """
+    if not any(drafts):
+        tokens = np.array([slot.token if slot else 0 for slot in slots], np.int32)
+        positions = np.array([slot.position if slot else 0 for slot in slots], np.int32)
+        return Columns(tokens, positions, _OWN, range(WIDTH), drafted=False)
     tokens, positions = np.zeros(WIDTH, np.int32), np.zeros(WIDTH, np.int32)
-    owners, starts = np.arange(WIDTH, dtype=np.int32), list(range(WIDTH))
-    if not any(slot is not None and slot.draft for slot in slots):
-        for i, slot in enumerate(slots):
-            if slot is not None:
-                tokens[i], positions[i] = slot.token, slot.position
-        return Columns(tokens, positions, owners, starts, drafted=False)
-    column = 0
-    for i, slot in enumerate(slots):
+    owners, starts, column = _OWN.copy(), list(range(WIDTH)), 0
+    for i, (slot, draft) in enumerate(zip(slots, drafts, strict=True)):
         if slot is None:
             continue
-        end = column + 1 + len(slot.draft)
-        tokens[column:end] = [slot.token, *slot.draft]
+        end = column + 1 + len(draft)
+        tokens[column:end] = [slot.token, *draft]
         positions[column:end] = np.arange(slot.position, slot.position + end - column)
         owners[column:end] = i
         starts[i], column = column, end

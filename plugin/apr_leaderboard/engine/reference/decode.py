@@ -25,7 +25,7 @@ from apr_leaderboard.engine.reference.cache import (
     insert_slot,
     prefill_layer,
 )
-from apr_leaderboard.engine.reference.columns import Reading, checked, lay_out, share_columns
+from apr_leaderboard.engine.reference.columns import NO_DRAFTS, checked, lay_out, share_columns
 from apr_leaderboard.engine.reference.config import ModelConfig
 from apr_leaderboard.engine.reference.forward import Params, embed, unembed
 from apr_leaderboard.engine.reference.loader import LoadedModel
@@ -147,8 +147,8 @@ class Decoder:
         """The next tokens of every slot, one or more; none of an empty one."""
         started = time.perf_counter()
         config, params = self.model.config, self.model.params
-        readings = self._readings(slots)
-        columns = lay_out(readings)
+        drafts = self._drafts(slots)
+        columns = lay_out(slots, drafts)
         blocks = self._cache[0][0].shape[0]
         if columns.positions.max() >= blocks * BLOCK:
             self._cache = grow(self._cache, blocks + max(1, blocks // 2))
@@ -157,22 +157,19 @@ class Decoder:
         for i, layer in enumerate(params["layers"]):
             x, *pair = decode_layer(config, layer, x, *self._cache[i], places)
             self._cache[i] = (pair[0], pair[1])
-        tokens = self._checked(slots, readings, columns.starts, x)
+        tokens = self._checked(slots, drafts, columns.starts, x)
         self.times.decode += time.perf_counter() - started
-        self.times.n_drafted += sum(len(reading.draft) for reading in readings if reading)
+        self.times.n_drafted += sum(map(len, drafts))
         self.times.n_steps += 1
         return tokens
 
-    def _readings(self, slots: Sequence[_Slot | None]) -> list[Reading | None]:
-        """What every slot reads: its last token, and what is drafted after it where columns are free for that."""
+    def _drafts(self, slots: Sequence[_Slot | None]) -> Sequence[Sequence[int]]:
+        """What is drafted after every slot's last token, where columns are free for that."""
         free = sum(slot is None for slot in slots)
-        drafts = [self._draft(slot, free) if slot and slot.lookup and free else [] for slot in slots]
-        if any(drafts):
-            drafts = [draft[:n] for draft, n in zip(drafts, share_columns([*map(len, drafts)], free), strict=True)]
-        return [
-            Reading(slot.token, slot.position, draft) if slot else None
-            for slot, draft in zip(slots, drafts, strict=True)
-        ]
+        if not self.params.draft_tokens or not free:
+            return NO_DRAFTS
+        drafts = [self._draft(slot, free) if slot else [] for slot in slots]
+        return [draft[:n] for draft, n in zip(drafts, share_columns([*map(len, drafts)], free), strict=True)]
 
     def _draft(self, slot: _Slot, free: int) -> list[int]:
         """No more than can be used: the step's own token comes on top, and the answer ends with limit or context."""
@@ -183,13 +180,13 @@ class Decoder:
         return slot.lookup.propose(most) if most > 0 else []
 
     def _checked(
-        self, slots: Sequence[_Slot | None], readings: Sequence[Reading | None], starts: Sequence[int], x: jax.Array
+        self, slots: Sequence[_Slot | None], drafts: Sequence[Sequence[int]], starts: Sequence[int], x: jax.Array
     ) -> list[list[int]]:
         """What every slot's columns come to: the drafted tokens that the model would have chosen, and one more."""
         choose = self._chooser(x)
         return [
-            checked(reading.draft, partial(choose, slot, start)) if slot and reading else []
-            for slot, reading, start in zip(slots, readings, starts, strict=True)
+            checked(draft, partial(choose, slot, start)) if slot and draft else [choose(slot, start, 0)] if slot else []
+            for slot, draft, start in zip(slots, drafts, starts, strict=True)
         ]
 
     def _chooser(self, x: jax.Array) -> Callable[[_Slot, int, int], int]:
