@@ -36,7 +36,7 @@ _EXTRAS: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
     ("plots", ("matplotlib",), "pictures: apr-leaderboard plots"),
     ("llama-cpp", ("llama-cpp-python",), "the engine llama_cpp, a peer to compare with"),
     ("transformers", ("torch", "transformers"), "the engine transformers, a peer to compare with"),
-    ("wgpu", ("wgpu",), "the WGSL kernel measured on a device"),
+    ("wgpu", ("wgpu",), "the embedded engine on any GPU (APR_REFERENCE_BACKEND=wgpu), AC-028 and AC-029 on it"),
     ("docs", ("mkdocs-material",), "building the documentation: mkdocs build --strict"),
 )
 _ELSEWHERE: Final = {"transformers": "APR_TRANSFORMERS_PYTHON", "llama-cpp": "APR_LLAMA_CPP_PYTHON"}
