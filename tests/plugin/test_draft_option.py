@@ -20,5 +20,5 @@ def test_draft_tokens_take_as_many_as_columns_can_be_free(text: str) -> None:
 def test_draft_tokens_of_another_kind_are_refused_with_what_is_accepted(text: str) -> None:
     """One line tells the range."""
     assert _OPTION.parse is not None
-    with pytest.raises(ValueError, match="^a whole number from 0 to 31$"):
+    with pytest.raises(ValueError, match=r"^a whole number from 0 to 31$"):
         _OPTION.parse(text)
