@@ -32,7 +32,7 @@ class _InUse:
 def compute_on(on_adapter: DeviceProduct | None) -> None:
     """Have every product from here on done there; None: by XLA. What was compiled before is forgotten."""
     _InUse.on_adapter = on_adapter
-    jax.clear_caches()
+    jax.clear_caches()  # type: ignore[no-untyped-call]
 
 
 def product_in_use() -> DeviceProduct | None:
