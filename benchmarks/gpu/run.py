@@ -62,7 +62,7 @@ class Runner:
             health = server.ask("GET", "/health", None, 10.0)[1]
             path, rates = fastest_path(server, prompts[0])
             print(f"  {run['name']}: loaded in {server.load_seconds:.1f} s, tokens/s by path: {rates}", flush=True)
-            # The other path answers greedily whatever temperature is asked for.
+            # The other path drops the seed: all samples of a prompt would be one.
             path = run.get("path", "/generate" if run["decode"].get("temperature", 0.0) > 0 else path)
             kept = self.args.out / f"{run['name']}.part.jsonl"
             asked = ask_all(server, path, prompts, run["decode"], self._until(run), kept)
