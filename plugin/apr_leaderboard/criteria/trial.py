@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from apr_leaderboard.criteria.saboteur import SabotagedEngine, Saboteur
-from apr_leaderboard.engine import Checkpoint, Engine, GenerateJob, ImportJob, Job
+from apr_leaderboard.engine import Checkpoint, Engine, GenerateJob, Job
 from apr_leaderboard.errors import EngineRefusedError, SourceUnavailableError, StageFailedError
 from apr_leaderboard.model.generation import Completion, DecodeParams, Prompt
 from apr_leaderboard.model.recipe import load_recipe
 from apr_leaderboard.model.record import Figure, Finding, StageRecord
 from apr_leaderboard.model.results import Interval, Measure
-from apr_leaderboard.model.stage import ImportParams, StageName
+from apr_leaderboard.model.stage import StageName
 from apr_leaderboard.pipeline import Decoding, Done, EngineStep, EvaluationScore, Plan, Workbench
 from apr_leaderboard.pipeline.answers import GeneratedAnswers
 from apr_leaderboard.pipeline.evaluation import Subject
@@ -141,11 +141,6 @@ class Trial(Lab):
         """The model asked, imported by the engine. (A specimen's seed means nothing here.)"""
         del seed
         return self.imported(self.source())
-
-    def imported(self, made: Made) -> Made:
-        """Any model, imported by the engine."""
-        params = ImportParams()
-        return self.make(lambda found: ImportJob(found[0], params), params, [made])
 
     def trained(self) -> Made:
         """The model asked, as `model`."""

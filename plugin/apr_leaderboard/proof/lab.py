@@ -85,10 +85,8 @@ class Lab:
         """The same in the engine's own format."""
         if seed not in self._models:
             made = self.specimen(seed)
-            if self.engine.name != "reference":  # the reference engine's own format is that of the specimen
-                params = ImportParams()
-                made = self.make(lambda found: ImportJob(found[0], params), params, [made])
-            self._models[seed] = made
+            # The reference engine's own format is that of the specimen.
+            self._models[seed] = made if self.engine.name == "reference" else self.imported(made)
         return self._models[seed]
 
     def trained(self) -> Made:
@@ -107,8 +105,10 @@ class Lab:
             self.need(upstream.node, f"the model {name}, which takes minutes")
         checkpoint = upstream.ensure(self.workbench.runner)
         made = Made(upstream, checkpoint.path, checkpoint)
-        if self.engine.name == "reference":
-            return made
+        return made if self.engine.name == "reference" else self.imported(made)
+
+    def imported(self, made: Made) -> Made:
+        """Any model, imported by the engine."""
         params = ImportParams()
         return self.make(lambda found: ImportJob(found[0], params), params, [made])
 
