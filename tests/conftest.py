@@ -16,6 +16,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     for name in list(os.environ):
         if (name.startswith("APR_") and name not in _KEPT) or name in ("PYTEST_ADDOPTS", "HF_TOKEN", "HF_ENDPOINT"):
             monkeypatch.delenv(name)
+    # Where it is set, each of the hundreds of processes started here would compile all modules again, twice over for
+    # pytest's, which rewrites their assertions.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 

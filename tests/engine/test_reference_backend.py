@@ -170,6 +170,7 @@ def test_product_on_an_adapter_of_other_numbers_is_refused(on_adapter: DevicePro
     assert on_adapter.dispatches == 0
 
 
+@pytest.mark.slow
 def test_perplexity_on_an_adapter_is_the_cpus_and_tells_what_it_ran_on(tmp_path: Path) -> None:
     """The adapter, its dispatches, and that no vendor's library was loaded."""
     try:

@@ -85,6 +85,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder, program
 
 
+@pytest.mark.slow
 def test_program_runs_alone_and_answers_as_the_engine(compiled: tuple[Path, Path]) -> None:
     """Tokens, logits and greedy answers, asked in an empty folder with `python -I`."""
     folder, program = compiled

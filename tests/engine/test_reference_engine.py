@@ -79,6 +79,7 @@ def test_bench_job_with_prompts_and_drafts_returns_both_speeds(model: Checkpoint
     assert 0 <= float(figures["acceptance_rate"]) <= 1
 
 
+@pytest.mark.slow
 def test_generate_with_drafts_counts_them_in_its_record(model: Checkpoint, tmp_path: Path) -> None:
     """The answers are those of a request without, whose record has no such figures."""
     prompts = (Prompt(task_id="t", raw="abab" * 4),)

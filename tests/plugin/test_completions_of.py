@@ -124,6 +124,7 @@ def test_line_that_ended_by_context_is_that_verdict_and_other_reasons_are_kept(
     assert ["cpu" in line for line in evidence] == [False] + [True] * 15
 
 
+@pytest.mark.slow
 def test_samples_of_a_run_are_scored_to_the_same_and_explained(project: Project, rows: list[dict[str, Any]]) -> None:
     """What a report keeps of answers is enough to judge them again; `explain` runs nothing that was not run."""
     _write(project, rows, "context", "length")

@@ -67,6 +67,7 @@ def _streamed(project: Project) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (project.path / "out" / "progress.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_terminal_sees_work_with_time_left_and_pass_at_1_under_xdist(project: Project) -> None:
     """A line with prompts, tokens and time left; the stream says the same and how it ended."""
     project.order("slow generate 0.25")

@@ -74,6 +74,7 @@ def test_stage_that_did_another_thing_fails_and_later_ones_go_on(project: Projec
         assert outcomes == {"import": "passed", "finetune": "failed", "eval": "passed"}
 
 
+@pytest.mark.slow
 def test_failed_stage_is_tried_again_by_the_next_run(project: Project) -> None:
     """A failure is remembered for its run alone."""
     project.order("fail finetune")
@@ -147,6 +148,7 @@ def test_findings_are_printed_with_their_command(project: Project) -> None:
     result.stdout.fnmatch_lines(["*finding on import by reference: odd: did it oddly", "*shown by: fake import"])
 
 
+@pytest.mark.slow
 def test_changed_parameter_recomputes_only_what_hangs_on_it(project: Project) -> None:
     """Another rank: the import stays, the finetuning and its answers are made anew."""
     project.run("-m", "recipe_x")
@@ -157,6 +159,7 @@ def test_changed_parameter_recomputes_only_what_hangs_on_it(project: Project) ->
     assert project.calls[before:] == ["finetune", "generate 16"]
 
 
+@pytest.mark.slow
 def test_changed_data_under_an_old_name_is_not_taken_for_the_old(project: Project) -> None:
     """A node is named by the digest of its data, not by the path."""
     data = project.path / "pairs.jsonl"
@@ -169,6 +172,7 @@ def test_changed_data_under_an_old_name_is_not_taken_for_the_old(project: Projec
     assert project.calls.count("import") == 1
 
 
+@pytest.mark.slow
 def test_killed_worker_fails_the_run_and_the_next_goes_on(project: Project) -> None:
     """A worker ended by SIGKILL is an error by its item's name, never a low score; the rest of its work is not lost."""
     project.order("die generate 3")

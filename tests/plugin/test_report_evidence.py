@@ -15,6 +15,7 @@ def _stamps(folder: Path) -> dict[str, int]:
     return {str(file.relative_to(folder)): file.stat().st_mtime_ns for file in files}
 
 
+@pytest.mark.slow
 def test_cached_run_leaves_the_evidence_alone_whatever_the_workers(project: Project) -> None:
     """The same run again writes results.json and nothing beside it."""
     project.run("-m", "recipe_x_test", "--apr-report=out", workers=2)

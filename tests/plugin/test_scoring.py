@@ -53,6 +53,7 @@ def test_file_of_right_and_wrong_answers_is_counted(project: Project, rows: list
     assert [p["verdict"] for p in found["problems"]] == ["passed"] * 12 + ["wrong"] * 4
 
 
+@pytest.mark.slow
 def test_verdict_files_are_byte_equal_whatever_the_workers(project: Project, rows: list[dict[str, Any]]) -> None:
     """With no worker and with two."""
     lines = [make(row) for row in rows for make in (_right, _wrong, _right)]

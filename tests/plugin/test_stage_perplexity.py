@@ -23,6 +23,7 @@ def _stages(project: Project) -> dict[str, Any]:
     return {stage["stage"]: stage for stage in results["stages"]}
 
 
+@pytest.mark.slow
 def test_perplexity_stands_with_each_stage_that_leaves_a_model(measured: Project) -> None:
     """Measured once by the same engine, kept in the store, listed in the plan."""
     plan = measured.run("-m", "recipe_x_test", "--apr-plan")

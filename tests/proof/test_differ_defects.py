@@ -33,6 +33,7 @@ def test_page_has_command_expected_and_got(script: Path) -> None:
     assert len(page.splitlines()) < 60
 
 
+@pytest.mark.slow
 @pytest.mark.real_apr
 @pytest.mark.parametrize("script", _SCRIPTS, ids=lambda path: path.stem)
 def test_script_shows_its_difference_from_an_empty_folder(script: Path, tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 KILLER = Path(__file__).with_name("store_killer.py")
 
 
+@pytest.mark.slow
 def test_store_killed_anywhere_leaves_nothing_half_and_resumes(tmp_path: Path) -> None:
     """After each kill every entry is whole, finished work is not repeated, and resuming gives the same digests."""
     # A kill loses no cache of the kernel, so memory shows the same as a disk, and some hundred fsyncs cost nothing.
