@@ -69,6 +69,7 @@ def test_bench_job_returns_throughput(model: Checkpoint, tmp_path: Path) -> None
     assert str(record.figures["backend"]).endswith("cpu")
 
 
+@pytest.mark.slow
 def test_bench_job_with_prompts_and_drafts_returns_both_speeds(model: Checkpoint, tmp_path: Path) -> None:
     """Measured on these prompts, in turn; the counts of drafts stand beside the speeds."""
     job = BenchJob(model, n_tokens=6, prompts=(Prompt(task_id="t", raw="abab" * 4),), draft_tokens=4, rounds=2)

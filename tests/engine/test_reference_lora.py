@@ -45,6 +45,7 @@ def _nudged(adapter: Adapter, seed: int = 1) -> Adapter:
     return jax.tree.map(lambda x: x + jnp.asarray(0.05 * rng.standard_normal(x.shape), x.dtype), adapter)
 
 
+@pytest.mark.slow
 def test_gradient_against_finite_differences_agrees() -> None:
     """In float64, the derivative along random directions matches a central difference within 1e-3 relative."""
     config = tiny_config()
@@ -127,6 +128,7 @@ def test_finetune_twice_from_one_seed_gives_the_same_bytes(tmp_path: Path) -> No
     assert (tmp_path / "one" / weights).read_bytes() != (tmp_path / "other" / weights).read_bytes()
 
 
+@pytest.mark.slow
 def test_finetune_with_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
     """The error names the step, and the log is kept up to it."""
     base = make_trainable(tmp_path / "base")

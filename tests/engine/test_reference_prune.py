@@ -231,6 +231,7 @@ def test_prune_wanda_first_layer_is_the_wanda_mask_not_the_magnitude_mask(tiny: 
     assert np.mean(gone != magnitude_mask(weight, 0.5)) > 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", ["ffn", "both"])
 def test_prune_structured_shrinks_and_computes_as_if_the_parts_were_zero(
     tiny: Path, tmp_path: Path, parts: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -45,6 +46,7 @@ def test_codes_of_any_matrix_are_the_oracles(weight: Floats) -> None:
     np.testing.assert_array_equal(np.asarray(nf4_of(weight).codes), packed)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)  # every shape is compiled anew
 @given(_matrices)
 def test_dequantized_matrix_is_the_oracles_with_the_same_scales(weight: Floats) -> None:

@@ -183,6 +183,7 @@ def test_gate_regression_without_a_baseline_is_a_usage_error(accepting: Project)
     result.stderr.fnmatch_lines(["*accepted: --apr-gate regression with --apr-baseline results.json*"])
 
 
+@pytest.mark.slow
 def test_gate_regression_against_an_equal_run_is_open(accepting: Project) -> None:
     """The report of one run is the baseline of the next."""
     accepting.run("-m", "acceptance", "--apr-report=out")

@@ -130,6 +130,7 @@ def test_recipe_is_a_suite_and_its_stages_are_steps(project: Project) -> None:
     assert "pass@1 100.0%" in bodies["recipe-x-test::eval"]["name"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_failed_stage_is_the_engines_and_what_follows_not_run(project: Project, workers: int) -> None:
     """Categories: engine for the stage that failed, not-run for what waited for it."""

@@ -81,6 +81,7 @@ def test_file_nobody_says_anything_of_keeps_its_name_and_no_decoding(
     assert found["completions"] == {"file": "samples.jsonl", "sha256": digest, "stated": []}
 
 
+@pytest.mark.slow
 def test_default_temperature_is_not_taken_for_the_users_word(project: Project, rows: list[dict[str, Any]]) -> None:
     """Only what was typed, or stands in the ini file, is stated of the decoding."""
     _write(project, rows)
@@ -110,6 +111,7 @@ def test_wrong_label_is_one_line_and_exit_code_4(
     result.stderr.fnmatch_lines([line])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_line_that_ended_by_context_is_that_verdict_and_other_reasons_are_kept(
     project: Project, rows: list[dict[str, Any]], workers: int

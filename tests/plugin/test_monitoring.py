@@ -76,6 +76,7 @@ def test_alert_looks_at_the_recorded_steps_of_a_stage_from_the_store(project: Pr
     assert project.calls.count("finetune") == 1
 
 
+@pytest.mark.slow
 def test_alert_of_one_recipe_does_not_stop_another(project: Project) -> None:
     """The same training, asked for without the alert in the same run, is done."""
     project.order("losses 2 12.3 1")
@@ -99,6 +100,7 @@ def test_alert_on_the_score_stops_at_the_end_of_eval(project: Project, bound: st
     assert stage["reason"] == ("alert: pass_at_1 100 < 101: too low" if ret else "")
 
 
+@pytest.mark.slow
 def test_profile_may_have_monitoring_of_its_own(project: Project) -> None:
     """In place of the recipe's."""
     project.order("losses 12.3")

@@ -83,6 +83,7 @@ def test_failed_stage_is_tried_again_by_the_next_run(project: Project) -> None:
     assert project.run("-m", "recipe_x").ret == 0
 
 
+@pytest.mark.slow
 def test_killed_generation_goes_on_where_it_was(project: Project) -> None:
     """The process dies by SIGKILL after three answers; the next run asks for the other thirteen only."""
     project.order("die generate 3")
@@ -91,6 +92,7 @@ def test_killed_generation_goes_on_where_it_was(project: Project) -> None:
     assert "generate 13" in project.calls
 
 
+@pytest.mark.slow
 def test_flipped_byte_is_found_reported_and_recomputed(project: Project) -> None:
     """The digest is checked on read."""
     project.run("-m", "recipe_x")
@@ -125,6 +127,7 @@ def test_plan_prints_commands_and_runs_nothing(project: Project) -> None:
     project.run("-m", "recipe_x", "--apr-plan").stdout.fnmatch_lines(["  finetune: cached, 7.0 B"])
 
 
+@pytest.mark.slow
 def test_two_engines_stand_side_by_side(project: Project) -> None:
     """One column an engine, items told apart by the engine's name."""
     result = project.run("-m", "recipe_x", "--apr-engine=reference", "--apr-engine=fake", "-v")

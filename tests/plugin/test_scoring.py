@@ -150,6 +150,7 @@ def test_explain_shows_and_runs_a_sample_again(project: Project, rows: list[dict
     result.stdout.fnmatch_lines(["verdict: wrong*", "*return 'no'*", "=== run again", "verdict: wrong *"])
 
 
+@pytest.mark.slow
 def test_compare_names_flipped_tasks_and_exits_1_on_a_clear_loss(project: Project, rows: list[dict[str, Any]]) -> None:
     """Sixteen lost tasks are beyond chance."""
     for name, make in (("a", _right), ("b", _wrong)):
@@ -213,6 +214,7 @@ def test_path_outside_the_project_leaves_the_root_alone(
     result.stdout.fnmatch_lines([f"rootdir: {project.path}", "smoke *16/16*"])
 
 
+@pytest.mark.slow
 def test_store_and_report_not_there_yet_may_be_written_with_a_blank(
     project: Project, rows: list[dict[str, Any]]
 ) -> None:

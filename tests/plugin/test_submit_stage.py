@@ -52,6 +52,7 @@ def test_submit_stage_writes_the_folder_and_uploads_nothing(submitting: Project)
     result.stdout.fnmatch_lines(["*submission to me/little written, not uploaded: *recipe-x-test-reference-smoke"])
 
 
+@pytest.mark.slow
 def test_submit_stage_fails_where_a_check_does(submitting: Project) -> None:
     """With the check's words; the folder is there to be looked at."""
     submitting.order("spoil export")
@@ -61,6 +62,7 @@ def test_submit_stage_fails_where_a_check_does(submitting: Project) -> None:
     assert (submitting.path / "store" / "submissions" / "recipe-x-test-reference-smoke" / "README.md").is_file()
 
 
+@pytest.mark.slow
 def test_command_without_the_model_in_the_store_is_one_line(submitting: Project, tmp_path: Path) -> None:
     """The results alone are not enough to give a model away."""
     submitting.run("-m", "recipe_x", "--apr-report=out")

@@ -48,6 +48,7 @@ def test_sound_program_agrees_and_ends_with_0(tmp_path: Path, capsys: pytest.Cap
     assert [line.split()[:4] for line in shown.splitlines() if _OP in line] == [[_OP, "6", "6", "0"]]
 
 
+@pytest.mark.slow
 def test_defect_is_found_shrunk_and_shown_from_an_empty_folder(
     defective: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,7 @@ def test_pictures_say_what_the_data_say(reports: Path) -> None:
     assert "HumanEval/19" in text["problems-humaneval"]
 
 
+@pytest.mark.slow
 def test_same_runs_give_the_same_svg_in_another_process(reports: Path, tmp_path: Path) -> None:
     """No date, no random id."""
     words = ["plots", "--reports", str(reports), "--format", "svg", "--only", "pass-at-k", "--only", "losses"]

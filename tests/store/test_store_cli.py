@@ -162,6 +162,7 @@ def test_no_command_shows_help(args: list[str], capsys: pytest.CaptureFixture[st
     assert "Commands" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_script_in_a_real_process(root: Path) -> None:
     """The installed script's way in: exit codes and streams as the shell sees them."""
     program = "import sys; from apr_leaderboard.cli import main; sys.exit(main())"
