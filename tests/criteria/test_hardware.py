@@ -212,6 +212,8 @@ def test_vendor_libraries_matter_not_to_an_engine_that_shows_what_it_loads(
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: "libcuda.so.1")
     trial = trial_of(tmp_path, None)
     need_no_vendor_libraries(trial, OnBackend(trial.sound_engine, "card", shows_libraries=True))
+    with pytest.raises(NotHere):
+        need_no_vendor_libraries(trial, OnBackend(trial.sound_engine, "card", shows_libraries=False))
 
 
 def test_backend_of_a_program_that_chose_its_gpu_and_ran_on_the_cpu_is_a_finding(tmp_path: Path) -> None:

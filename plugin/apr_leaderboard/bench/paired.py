@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import comb, lcm
 
@@ -101,14 +101,7 @@ def compare_runs(a: Mapping[str, bool], b: Mapping[str, bool]) -> Comparison:
     Raises `RequestError` where they are not over the same tasks (naming some), or there is none: an unpaired
     difference is not what this test is about.
     """
-    if set(a) != set(b):
-        only_a, only_b = sorted(set(a) - set(b)), sorted(set(b) - set(a))
-        raise RequestError(
-            f"the runs are not over the same tasks: only in the first: {_some(only_a)}; "
-            f"only in the second: {_some(only_b)}; allowed: the same tasks in both"
-        )
-    if not a:
-        raise RequestError("nothing to compare; allowed: at least one task in both runs")
+    _need_the_same_tasks(a, b)
     lost = tuple(task for task in a if a[task] and not b[task])
     gained = tuple(task for task in a if b[task] and not a[task])
     flips = (len(lost) + len(gained)) / len(a)
@@ -181,9 +174,9 @@ def compare_counts(a: Mapping[str, tuple[int, int]], b: Mapping[str, tuple[int, 
     samples = tuple(max((n for n, _ in one.values()), default=1) for one in (a, b))
     if any(n < 1 for one in (a, b) for n, _ in one.values()):
         raise RequestError("a task without samples; allowed: at least one sample of every task")
-    solved = compare_runs(*({task: c > 0 for task, (_, c) in one.items()} for one in (a, b)))
     if samples == (1, 1):
-        return solved
+        return compare_runs(*({task: c > 0 for task, (_, c) in one.items()} for one in (a, b)))
+    _need_the_same_tasks(a, b)
     import numpy as np
     from scipy import stats
 
@@ -213,6 +206,17 @@ def compare_counts(a: Mapping[str, tuple[int, int]], b: Mapping[str, tuple[int, 
         error=spread / len(a) ** 0.5,
         p_value=p_value,
     )
+
+
+def _need_the_same_tasks(a: Collection[str], b: Collection[str]) -> None:
+    if set(a) != set(b):
+        only_a, only_b = sorted(set(a) - set(b)), sorted(set(b) - set(a))
+        raise RequestError(
+            f"the runs are not over the same tasks: only in the first: {_some(only_a)}; "
+            f"only in the second: {_some(only_b)}; allowed: the same tasks in both"
+        )
+    if not a:
+        raise RequestError("nothing to compare; allowed: at least one task in both runs")
 
 
 def _power_of(n: int, flips: float, drop: float) -> float:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from apr_leaderboard.criteria.hardware import backend_used
+from apr_leaderboard.criteria.hardware import backend_used, program_of
 from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import BenchJob, Command, run_command
 from apr_leaderboard.errors import EngineRefusedError
@@ -96,7 +95,7 @@ def _asked(trial: Trial) -> tuple[Made, tuple[Prompt, ...]]:
 
 
 def _takes_a_draft(trial: Trial) -> bool:
-    return _program(trial) is None and BenchJob.op in trial.sound_engine.capabilities()
+    return program_of(trial) is None and BenchJob.op in trial.sound_engine.capabilities()
 
 
 def _need_a_draft(trial: Trial) -> None:
@@ -107,7 +106,7 @@ def _need_a_draft(trial: Trial) -> None:
     """
     if _takes_a_draft(trial):
         return
-    program = _program(trial)
+    program = program_of(trial)
     if program is None:
         raise NotHere(f"needs an engine that takes a draft: {trial.sound_engine.name} has none")
     model = trial.model()
@@ -122,8 +121,3 @@ def _need_a_draft(trial: Trial) -> None:
             raise Refuted(f"{flag} is taken (exit code {finished.exit_code}): speculative decoding is to be measured")
         said.append(finished.stderr_tail.strip().splitlines()[0])
     raise EngineRefusedError(trial.sound_engine.name, "; ".join(said), exit_code=_USAGE)
-
-
-def _program(trial: Trial) -> Path | None:
-    program = getattr(trial.sound_engine, "binary", None)
-    return program if isinstance(program, Path) else None

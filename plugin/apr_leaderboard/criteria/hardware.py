@@ -14,7 +14,15 @@ from apr_leaderboard.errors import AdapterMissingError
 from apr_leaderboard.model.record import Finding
 from apr_leaderboard.proof import NotHere
 
-__all__ = ["Used", "backend_used", "need_no_vendor_libraries", "need_wgpu", "vulkan_adapters", "wgpu_used"]
+__all__ = [
+    "Used",
+    "backend_used",
+    "need_no_vendor_libraries",
+    "need_wgpu",
+    "program_of",
+    "vulkan_adapters",
+    "wgpu_used",
+]
 
 _VULKAN: Final = ("/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d")
 _DRIVERS: Final = ("VK_DRIVER_FILES", "VK_ADD_DRIVER_FILES", "VK_ICD_FILENAMES")
@@ -117,14 +125,20 @@ def backend_used(trial: Trial) -> tuple[str, int]:
     return backend, _given_up(trial)
 
 
+def program_of(trial: Trial) -> Path | None:
+    """The program behind the engine asked; None where the engine is none of its own."""
+    program = getattr(trial.sound_engine, "binary", None)
+    return program if isinstance(program, Path) else None
+
+
 def _given_up(trial: Trial) -> int:
     return sum(one.code == "cpu-fallback" for one in trial.findings)
 
 
 def _device_asked(trial: Trial) -> str:
     """What the engine would run on: the device that a program selects by itself; else what it, or JAX, is told."""
-    program = getattr(trial.sound_engine, "binary", None)
-    if isinstance(program, Path):
+    program = program_of(trial)
+    if program is not None:
         _keep(trial, devices_command(program))
         return list_devices(program).selected
     told = str(getattr(trial.sound_engine, "backend", "cpu"))
