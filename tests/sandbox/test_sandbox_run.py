@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -142,14 +142,30 @@ def test_check_that_does_not_compile_is_trouble_of_ours(sandbox: Sandbox) -> Non
     assert _run(sandbox, _RIGHT).passed
 
 
-def _of_server(keeper: int, which: int) -> int:
-    """The keeper (0) or the fork server it keeps (1). A walk through /proc may miss one while others come and go."""
+def _kill_one_of(keeper: int, which: int) -> None:
+    """Kill the keeper (0) or the fork server it keeps (1), and wait until both are gone.
+
+    The one outlives the other by a moment, in which a fork server may still answer for a keeper that is dead.
+    """
+    # A walk through /proc may miss one while others come and go.
+    tree = _until(lambda: [keeper, *descendants(keeper)], lambda found: len(found) > which)
+    os.kill(tree[which], signal.SIGKILL)
+    _until(lambda: [pid for pid in tree if _is_alive(pid)], lambda alive: not alive)
+
+
+def _until(look: Callable[[], list[int]], good: Callable[[list[int]], bool]) -> list[int]:
     for _ in range(200):
-        found = [keeper, *descendants(keeper)]
-        if len(found) > which:
-            return found[which]
+        if good(found := look()):
+            return found
         time.sleep(0.05)
-    raise AssertionError(f"keeper {keeper} keeps nothing")
+    raise AssertionError(f"for ten seconds there was {found}")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_killed_fork_server_is_replaced_and_the_sample_run_again() -> None:
@@ -158,7 +174,7 @@ def test_killed_fork_server_is_replaced_and_the_sample_run_again() -> None:
         assert _run(box, _RIGHT).passed
         for which in (0, 1):
             assert box.server_pid is not None
-            os.kill(_of_server(box.server_pid, which), signal.SIGKILL)
+            _kill_one_of(box.server_pid, which)
             assert _run(box, _RIGHT).passed
 
 
