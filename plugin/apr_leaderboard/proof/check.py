@@ -55,11 +55,16 @@ class Check:
 
 
 def run_saboteur(check: Check, lab: Lab) -> tuple[Saboteur, str]:
-    """Ask the property of the broken subject: what came of it, and the counterexample or the trouble."""
+    """Ask the property of the broken subject: what came of it, and the counterexample or the trouble.
+
+    Raises `NotHere` where the broken subject would have to be made and nobody waits.
+    """
     try:
         found = check.property_(check.saboteur, lab)
     except Refuted as error:
         return Saboteur.RED, str(error)
+    except NotHere:
+        raise
     except Exception as error:  # a crash is told as one: it says nothing about the property
         return Saboteur.CRASHED, f"{type(error).__name__}: {error}"
     return Saboteur.GREEN, found

@@ -9,10 +9,11 @@ from typing import Any, Final
 from apr_leaderboard.engine.jobs import CheckJob, FinetuneJob, MergeJob, PerplexityJob, PruneJob, QuantizeJob
 from apr_leaderboard.errors import HarnessError
 from apr_leaderboard.model.stage import FinetuneParams, MergeParams, PruneParams, QuantizeParams
+from apr_leaderboard.proof.check import Refuted
 from apr_leaderboard.proof.lab import Lab, Made
 
 __all__ = [
-    "FINETUNE", "PRUNED_SHARE", "adapter_of", "epoch_losses", "finetuned", "merged", "perplexity", "pruned",
+    "FINETUNE", "PRUNED_SHARE", "adapter_of", "bytes_of", "epoch_losses", "finetuned", "merged", "perplexity", "pruned",
     "quantized", "stages_passed", "step_figures", "text_perplexity",
 ]  # fmt: skip
 
@@ -59,6 +60,17 @@ def perplexity(lab: Lab, window: int) -> tuple[float, int, str]:
     )
     figures = _figures(made)
     return float(figures["perplexity"]), int(figures["n_tokens"]), _TEXT
+
+
+def bytes_of(made: Made) -> int:
+    """Bytes of all files of a checkpoint. Raises `Refuted` for an empty one, `HarnessError` where there is none."""
+    if made.checkpoint is None:
+        raise HarnessError("the job left no checkpoint")
+    path = made.checkpoint.path
+    size = sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+    if not size:
+        raise Refuted(f"{path.name} is empty")
+    return size
 
 
 def text_perplexity(lab: Lab, made: Made) -> float:

@@ -20,20 +20,24 @@ def settle(
 ) -> ObligationResult:
     """Run every check of an obligation on the real thing and on its saboteur.
 
-    An obligation is as strong as its weakest check. What breaks on the way is an outcome (`error`) here, told with its
-    words, so that one check's trouble hides no other's result.
+    An obligation is as strong as its weakest check: where one cannot be tried here it is open, unless another is
+    refuted. What breaks on the way is an outcome (`error`) here, told with its words, so that one check's trouble hides
+    no other's result.
     """
     tests = contract.tests_of(obligation.id)
     checks = [bound[test.id] for test in tests if test.open is None]
     started = time.monotonic()
-    if not checks:
-        reasons = "; ".join(dict.fromkeys(test.open for test in tests if test.open))
+    told: list[tuple[ObligationOutcome, Saboteur, str]] = []
+    missing = [test.open for test in tests if test.open is not None]
+    for check in checks:
+        try:
+            told.append(_settle_one(check, lab))
+        except NotHere as needs:
+            missing.append(str(needs))
+    outcome = max((one[0] for one in told), key=list(ObligationOutcome).index, default=ObligationOutcome.OPEN)
+    if missing and outcome in (ObligationOutcome.OPEN, ObligationOutcome.HOLDS):
+        reasons = "; ".join(dict.fromkeys(missing))
         return _result(name, obligation, Level.OPEN, (ObligationOutcome.OPEN, Saboteur.NOT_RUN, reasons), started)
-    try:
-        told = [_settle_one(check, lab) for check in checks]
-    except NotHere as missing:
-        return _result(name, obligation, Level.OPEN, (ObligationOutcome.OPEN, Saboteur.NOT_RUN, str(missing)), started)
-    outcome = max((one[0] for one in told), key=list(ObligationOutcome).index)
     saboteur = max((one[1] for one in told), key=list(Saboteur).index)
     level = next(level for level in _WEAKEST_FIRST if level in {check.level for check in checks})
     return _result(name, obligation, level, (outcome, saboteur, "; ".join(one[2] for one in told)), started)

@@ -63,6 +63,7 @@ def bindings_can_be_asked(change: Callable[[str, Checks], Checks], lab: Lab) -> 
 def none_is_left_over(change: Callable[[str, Checks], Checks], lab: Lab) -> str:
     """No check without a test that names it."""
     count = sum(len(bound) for _, bound in bound_contracts(lab, change))
+    expect(count > 0, "no contract has a binding")
     return f"{count} checks, each with its test"
 
 

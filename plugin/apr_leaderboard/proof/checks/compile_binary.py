@@ -16,6 +16,7 @@ from apr_leaderboard.proof.answering import keep, lose_half
 from apr_leaderboard.proof.asking import MAX_TOKENS, exchanges
 from apr_leaderboard.proof.check import expect, measured
 from apr_leaderboard.proof.lab import Lab
+from apr_leaderboard.proof.nothere import NotHere
 from apr_leaderboard.proof.trained import COMPILE, TEACHER, staged
 from apr_leaderboard.proof.weights import read_tensors
 
@@ -41,6 +42,8 @@ def program_is_small(change: Change, lab: Lab) -> str:
     change(program)
     values = sum(tensor.size for tensor in read_tensors(lab.named(TEACHER).checkpoint).values())
     beyond = program.stat().st_size - 4 * values
+    if beyond <= 0:
+        raise NotHere(f"needs a program that holds its {values} values in four bytes each: what it adds is not seen")
     expect(beyond < _MEGABYTE, f"{beyond} bytes beyond its {values} values")
     return f"{lab.engine.name}: {beyond} bytes beyond its {values} values"
 

@@ -61,17 +61,15 @@ def samples_are_whole(change: Change, lab: Lab) -> str:
 
 
 def _rows(lab: Lab) -> list[Row]:
-    files = sorted((lab.root / "recipes" / "data").glob("*.jsonl"))
-    rows = [
-        {**json.loads(line), "file": file.name}
-        for file in files
-        for line in file.read_text(encoding="utf-8").splitlines()
-        if line
-    ]
-    found = [row for row in rows if {"instruction", "response"} <= set(row)]
-    if not found:
+    """Every row of every file of instructions; what a row lacks is empty. Files of preferences have no instruction."""
+    rows = []
+    for file in sorted((lab.root / "recipes" / "data").glob("*.jsonl")):
+        own = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
+        if any(row.keys() & {"instruction", "response"} for row in own):
+            rows += [{"instruction": "", "response": "", **row, "file": file.name} for row in own]
+    if not rows:
         raise RequestError(f"{lab.root / 'recipes' / 'data'}: no instruction and response; allowed: JSON Lines of both")
-    return found
+    return rows
 
 
 def _same(rows: list[Row]) -> list[Row]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from apr_leaderboard.bench import Contamination, contamination_of
 from apr_leaderboard.errors import RequestError
+from apr_leaderboard.pipeline.evaluation import EvaluationMaker
 from apr_leaderboard.proof.check import expect, measured, proved
 from apr_leaderboard.proof.lab import Lab
 
@@ -80,7 +81,8 @@ def training_texts(root: Path) -> tuple[list[str], int]:
 
 def _benchmarks(lab: Lab) -> Mapping[str, dict[str, str]]:
     """HumanEval, and the suite's own problems."""
-    make = lab.workbench.evaluations
+    # A maker of its own: all problems, whatever the user said of data and limits.
+    make = EvaluationMaker(lab.root, lab.workbench.sources)
     return {
         name: {problem.task_id: problem.prompt for problem in make.problems(name)} for name in ("humaneval", "smoke")
     }

@@ -153,8 +153,9 @@ def _last_chunk_lost(logits: Floats, labels: Labels, chunk: int) -> Floats:
 
 
 def _label_forgotten(logits: Floats, labels: Labels, chunk: int) -> Floats:
-    wrong: Floats = kernel.gradient(logits, labels, chunk) + 1 / logits.shape[1]
-    return wrong
+    shares = kernel.gradient(logits, labels, chunk)
+    shares[np.arange(len(labels)), labels] += 1
+    return shares
 
 
 CHECKS: Final = (

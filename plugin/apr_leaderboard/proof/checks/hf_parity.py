@@ -16,6 +16,7 @@ from apr_leaderboard.model.generation import Message, Prompt
 from apr_leaderboard.proof.check import Check, expect, proved, tested
 from apr_leaderboard.proof.kernels import decoder
 from apr_leaderboard.proof.lab import Lab
+from apr_leaderboard.proof.nothere import NotHere
 from apr_leaderboard.proof.sampling import for_all, strategies
 from apr_leaderboard.proof.solver import prove, z3
 from apr_leaderboard.proof.weights import read_tensors
@@ -144,8 +145,11 @@ def _gelu(x: Any) -> Any:
 def same_greedy_tokens(shift: int, lab: Lab) -> str:
     """The engine's forward pass on the specimen and float64's put the same token first at every position.
 
-    A position whose two best logits are closer than float32 can tell (1e-3) decides nothing and is left out.
+    A position whose two best logits are closer than float32 can tell (1e-3) decides nothing and is left out. Raises
+    `NotHere` for another engine than the reference, the one whose logits can be asked for.
     """
+    if lab.engine.name != "reference":
+        raise NotHere(f"needs the logits of every position, which the engine {lab.engine.name} does not give")
     import jax
     import jax.numpy as jnp
 
@@ -171,11 +175,16 @@ def same_greedy_tokens(shift: int, lab: Lab) -> str:
         decided += int(clear.sum())
         same = got.argmax(axis=1)[clear] == want.argmax(axis=1)[clear]
         expect(bool(same.all()), f"other tokens at {np.flatnonzero(~same)[:3].tolist()}, seed {seed}")
-    return f"4 texts of 24 tokens, {decided} positions decided, specimen"
+    return f"{lab.engine.name}: 4 texts of 24 tokens, {decided} positions decided, specimen"
 
 
 def same_prompt(close: str, lab: Lab) -> str:
-    """The engine's rendering against ChatML written out by hand: turns, roles, and the opened answer."""
+    """The reference engine's rendering against ChatML written out by hand: turns, roles, and the opened answer.
+
+    Raises `NotHere` for another engine, which does not show what it renders.
+    """
+    if lab.engine.name != "reference":
+        raise NotHere(f"needs the prompt as the engine renders it, which {lab.engine.name} does not show")
     from apr_leaderboard.engine.reference.chat import ChatRenderer
     from apr_leaderboard.engine.reference.tokenizer import codec_from_hf
 
@@ -192,7 +201,7 @@ def same_prompt(close: str, lab: Lab) -> str:
 
     turn = strategies.tuples(strategies.sampled_from(["system", "user", "assistant"]), strategies.text(max_size=20))
     turns = strategies.lists(turn, min_size=1, max_size=4)
-    return for_all(holds, turns, strategies.text(max_size=10), examples=100)
+    return f"{lab.engine.name}: {for_all(holds, turns, strategies.text(max_size=10), examples=100)}"
 
 
 def _turn(vector: tuple[Any, Any], cos: Any, sin: Any) -> tuple[Any, Any]:

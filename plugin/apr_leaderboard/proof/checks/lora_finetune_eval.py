@@ -31,6 +31,8 @@ def merging_adds_the_adapter(scaled: Callable[[float], float], lab: Lab) -> str:
     made = finetuned(lab)
     base, found = read_tensors(lab.model().checkpoint), read_tensors(made.checkpoint)
     adapter, scale = adapter_of(made)
+    lost = sorted(base.keys() ^ found.keys())
+    expect(not lost, f"{len(found)} tensors for {len(base)}: {', '.join(lost[:3])} in one of both alone")
     moved = 0
     for name, values in found.items():
         stem = f"base_model.model.{name.removesuffix('.weight')}"

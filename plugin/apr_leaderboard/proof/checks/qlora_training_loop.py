@@ -14,6 +14,7 @@ from apr_leaderboard.proof.check import expect, measured, proved, tested
 from apr_leaderboard.proof.kernels import lora, nf4
 from apr_leaderboard.proof.lab import Lab
 from apr_leaderboard.proof.measuring import FINETUNE, adapter_of, epoch_losses, finetuned
+from apr_leaderboard.proof.nothere import NotHere
 from apr_leaderboard.proof.sampling import for_all, strategies
 from apr_leaderboard.proof.solver import prove, z3
 from apr_leaderboard.proof.terms import loss_is_never_negative, share, shares_leak
@@ -50,7 +51,12 @@ def starts_at_the_base(forward: Callable[..., list[Any]]) -> str:
 
 
 def response_alone_counts(shift: int, lab: Lab) -> str:
-    """The engine's mask is 1 on the answer and its end token and 0 on the prompt: every length up to 5 of both."""
+    """The engine's mask is 1 on the answer and its end token and 0 on the prompt: every length up to 5 of both.
+
+    Raises `NotHere` for another engine than the reference, the one whose mask can be asked for.
+    """
+    if lab.engine.name != "reference":
+        raise NotHere(f"needs the mask of the loss, which the engine {lab.engine.name} does not show")
     from apr_leaderboard.engine.reference.chat import ChatRenderer
     from apr_leaderboard.engine.reference.pairs import Pair, tokenize_pairs
     from apr_leaderboard.engine.reference.tokenizer import codec_from_hf
@@ -71,7 +77,7 @@ def response_alone_counts(shift: int, lab: Lab) -> str:
         expect(same, f"{asked} letters asked, {answered} answered: the mask begins elsewhere than the answer")
         ids = found.tokens[0][want].tolist()
         expect(ids == [*codec.encode("a" * answered), end], f"{asked}, {answered}: the mask is on {ids}")
-    return "questions and answers of 1 to 5 letters: 25 pairs"
+    return f"{lab.engine.name}: questions and answers of 1 to 5 letters, 25 pairs"
 
 
 def loss_falls_within_three_epochs(order: Callable[[list[float]], list[float]], lab: Lab) -> str:

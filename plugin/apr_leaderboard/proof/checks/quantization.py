@@ -12,8 +12,9 @@ from apr_leaderboard.model.recipe import Recipe, RecipeProfile, order_warnings
 from apr_leaderboard.model.stage import FinetuneParams, MergeParams, PruneParams, QuantizeParams, StageName
 from apr_leaderboard.proof.check import expect, measured, proved, tested
 from apr_leaderboard.proof.lab import Lab
-from apr_leaderboard.proof.measuring import quantized
+from apr_leaderboard.proof.measuring import bytes_of, quantized
 from apr_leaderboard.proof.sampling import for_all, strategies
+from apr_leaderboard.proof.weights import read_tensors
 
 __all__ = ["CHECKS"]
 
@@ -47,11 +48,8 @@ def error_is_small(spoil: Callable[[Any], Any]) -> str:
 
 def file_is_under_half(weigh: Callable[[int], int], lab: Lab) -> str:
     """The specimen in four bits takes less than half the bytes of its float16 values."""
-    made = quantized(lab, "int4")
-    if made.checkpoint is None:
-        raise AssertionError("quantize leaves a checkpoint")
-    values = sum(tensor.size for tensor in _read(lab).values())
-    size = weigh(made.checkpoint.path.stat().st_size)
+    values = sum(tensor.size for tensor in read_tensors(lab.model().checkpoint).values())
+    size = weigh(bytes_of(quantized(lab, "int4")))
     expect(size < 0.5 * 2 * values, f"{size} bytes for {values} values, {2 * values} bytes in float16")
     return f"{lab.engine.name}: {size} bytes, {size / (2 * values):.1%} of float16"
 
@@ -76,12 +74,6 @@ def _recipe(order: tuple[StageName, ...]) -> Recipe:
     params = {stage.value: given[stage.value] for stage in order}
     profile = RecipeProfile(model="smoke", benchmarks=("smoke",), **params)
     return Recipe(schema=1, name="recipe-x", title="any", stages=order, profiles={"smoke": profile})
-
-
-def _read(lab: Lab) -> Any:
-    from apr_leaderboard.proof.weights import read_tensors
-
-    return read_tensors(lab.model().checkpoint)
 
 
 CHECKS: Final = (

@@ -10,7 +10,7 @@ from apr_leaderboard.proof.answering import check_passes, keep, lose_half
 from apr_leaderboard.proof.asking import keeps
 from apr_leaderboard.proof.check import expect, measured
 from apr_leaderboard.proof.lab import Lab
-from apr_leaderboard.proof.measuring import quantized
+from apr_leaderboard.proof.measuring import bytes_of, quantized
 from apr_leaderboard.proof.trained import PRUNE_TOO_MUCH, QUANTIZE, TEACHER
 from apr_leaderboard.proof.weights import read_tensors
 
@@ -27,10 +27,8 @@ def few_problems_are_lost(stages: Sequence[StageParams], lab: Lab) -> str:
 
 def half_of_float16(scheme: str, lab: Lab) -> str:
     """The file is at most half of the values in float16."""
-    made = quantized(lab, scheme)
-    assert made.checkpoint is not None
     values = sum(tensor.size for tensor in read_tensors(lab.model().checkpoint).values())
-    share = made.checkpoint.path.stat().st_size / (2 * values)
+    share = bytes_of(quantized(lab, scheme)) / (2 * values)
     expect(share <= 0.5, f"{scheme}: {share:.1%} of float16")
     return f"{lab.engine.name}: {scheme} takes {share:.1%} of float16"
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from apr_leaderboard.engine.jobs import MergeJob
 from apr_leaderboard.model.stage import MergeParams
-from apr_leaderboard.proof.answering import answer_of, copied, keep, lose_half
+from apr_leaderboard.proof.answering import answer_of, check_passes, copied, keep, lose_half
 from apr_leaderboard.proof.check import expect, measured, proved
 from apr_leaderboard.proof.lab import Lab
 
@@ -80,7 +80,7 @@ def density_is_kept(trim: Trim) -> str:
         for twentieths in range(1, 21):
             density = twentieths / 20
             kept = int(np.count_nonzero(trim(task, density)))
-            expect(abs(kept - density * size) < 1 or kept == 1, f"{kept} of {size} kept at density {density}")
+            expect(kept > 0 and abs(kept - density * size) < 1, f"{kept} of {size} kept at density {density}")
     return "sizes up to 24, 20 densities"
 
 
@@ -98,12 +98,12 @@ def largest_are_kept(trim: Trim) -> str:
 
 
 def merged_model_works(spoil: Callable[[Path], None], lab: Lab) -> str:
-    """The merged model answers a prompt: the engine opens it again, checks its tensors and writes tokens."""
+    """The engine opens the merged model again: every stage of its own check passes, and it answers a prompt."""
     params = MergeParams(strategy="ties", density=0.5)
     models = [lab.model(1), lab.model(2), lab.model(3)]
     merged = lab.make(lambda found: MergeJob(found[:2], found[2], params), params, models)
-    words = answer_of(copied(merged, lab, spoil), lab)
-    return f"{lab.engine.name}: {words}"
+    checked = check_passes(merged, lab, spoil)
+    return f"{checked}, {answer_of(copied(merged, lab, spoil), lab)}"
 
 
 def _by_head_count(base: Floats, tasks: list[Floats]) -> Floats:

@@ -11,6 +11,7 @@ from apr_leaderboard.proof.answering import answer_of, copied, keep, lose_half
 from apr_leaderboard.proof.check import expect, measured
 from apr_leaderboard.proof.lab import Lab, Made
 from apr_leaderboard.proof.measuring import merged, quantized
+from apr_leaderboard.proof.nothere import NotHere
 
 __all__ = ["CHECKS"]
 
@@ -34,6 +35,8 @@ def quantised_model_answers(spoil: Any, lab: Lab) -> str:
 
 def _same(got: Vocabulary, want: Vocabulary, lab: Lab) -> str:
     wrong = [i for i, pair in enumerate(zip(got, want, strict=False)) if pair[0] != pair[1]]
+    if not want:
+        raise NotHere(f"needs a model that shows its vocabulary: what {lab.engine.name} starts from shows none")
     expect(len(got) == len(want), f"{len(got)} tokens for {len(want)}")
     expect(not wrong, f"token {wrong[0] if wrong else 0} is another")
     return f"{lab.engine.name}: {len(got)} tokens, each at its id"
