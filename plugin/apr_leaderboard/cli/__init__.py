@@ -73,12 +73,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = app(args=list(argv) if argv is not None else None, prog_name="apr-leaderboard", standalone_mode=False)
     except _UsageError as error:
-        return _fail(f"{_text(error)} (see apr-leaderboard --help)", 2)
+        return _fail(f"{_text(error)} (see {_command_path(error)} --help)", 2)
     except RequestError as error:
         return _fail(str(error), 2)
     except AprLeaderboardError as error:
         return _fail(str(error), 3)
     return code if isinstance(code, int) else 0
+
+
+def _command_path(error: Exception) -> str:
+    """The command that a usage error is about, as far as it was understood."""
+    return str(getattr(getattr(error, "ctx", None), "command_path", None) or "apr-leaderboard")
 
 
 def _text(error: Exception) -> str:

@@ -11,11 +11,11 @@ import typer
 from pydantic import ValidationError
 
 from apr_leaderboard.bench import Comparison, RateComparison, compare_counts
-from apr_leaderboard.errors import RequestError
+from apr_leaderboard.errors import InvalidRunError, RequestError
 from apr_leaderboard.model.results import BenchmarkResult, Results
-from apr_leaderboard.report import read_results
+from apr_leaderboard.report import read_results, why_unread
 
-__all__ = ["compare", "load_run", "pick"]
+__all__ = ["compare", "load_run", "need_valid", "pick"]
 
 
 def compare(
@@ -35,12 +35,9 @@ def compare(
     that runs of 5 and of 10 samples can be compared. Exit code 1: B solves fewer, beyond chance (p < 0.05).
     """
     runs = load_run(first), load_run(second)
-    names = sorted({one.name for one in runs[0].benchmarks} & {one.name for one in runs[1].benchmarks})
-    if benchmark is not None:
-        names = [name for name in names if name == benchmark]
-    if not names:
-        shared = ", ".join(sorted({one.name for run in runs for one in run.benchmarks})) or "no benchmark"
-        raise RequestError(f"the runs share no benchmark {benchmark or ''}; they have: {shared}".replace("  ", " "))
+    for path, run in zip((first, second), runs, strict=True):
+        need_valid(path, run)
+    names = _shared(runs, benchmark)
     engines = _engines(engine)
     found = {
         name: _compared(*(pick(run, name, model, one) for run, one in zip(runs, engines, strict=True)))
@@ -60,11 +57,26 @@ def load_run(path: Path) -> Results:
     try:
         return read_results(path)
     except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}; accepted: a folder with results.json") from None
+        reason = f"cannot be read: {why_unread(error)}; accepted: a folder with results.json"
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RequestError(f"{path}: no results.json of schema 1: {where}: {first['msg']}") from None
+        reason = f"no results.json of schema 1: {why_unread(error)}; accepted: what --apr-report wrote"
+    raise RequestError(f"{path}: {reason}")
+
+
+def need_valid(path: Path, run: Results) -> None:
+    """Raises `InvalidRunError` for a run whose self-check failed."""
+    if not run.run.valid:
+        raise InvalidRunError(f"{path}: INVALID: its self-check failed, so no score of it counts")
+
+
+def _shared(runs: tuple[Results, Results], asked: str | None) -> list[str]:
+    """The benchmarks to compare. Raises `RequestError` where there is none."""
+    have = [{one.name for one in run.benchmarks} for run in runs]
+    names = sorted(name for name in have[0] & have[1] if asked in (None, name))
+    if not names:
+        told = "; ".join(f"{who} has {', '.join(sorted(one)) or 'none'}" for who, one in zip("AB", have, strict=True))
+        raise RequestError(f"the runs share no benchmark{'' if asked is None else f' {asked!r}'}: {told}")
+    return names
 
 
 def _engines(asked: str | None) -> tuple[str | None, str | None]:
@@ -81,9 +93,8 @@ def pick(run: Results, benchmark: str, model: str | None, engine: str | None = N
     found = [one for one in fits if engine in (None, one.engine)]
     finals = [one for one in found if one.after != "import"] or found
     if len(finals) != 1:
-        have = ", ".join(
-            f"{one.model} by {one.engine}" + (f" after {one.after}" if one.after else "") for one in found or fits
-        )
+        known = found or fits or [one for one in run.benchmarks if one.name == benchmark]
+        have = ", ".join(f"{one.model} by {one.engine}" + (f" after {one.after}" if one.after else "") for one in known)
         raise RequestError(
             f"{benchmark}: one evaluation is needed, the run has: {have or 'none'}; narrow with --model, --engine"
         )

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from apr_leaderboard.cli.compare import load_run
+from apr_leaderboard.cli.figures import aligned
 from apr_leaderboard.engine import make_engine
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.contract import load_contract
 from apr_leaderboard.model.results import ObligationOutcome, ObligationResult
 from apr_leaderboard.pipeline import Settings, Workbench
 from apr_leaderboard.proof import Lab, bind, built_in_checks, coverage_of, coverage_table, settle
-from apr_leaderboard.report import read_results
 from apr_leaderboard.store import Store
 
 __all__ = ["contracts"]
@@ -33,7 +34,7 @@ def contracts(
 
     Exit code 1 says that an obligation is violated, or that something that is not open is not bound.
     """
-    found = _read(results) if results is not None else _run(folder, only, store)
+    found = list(load_run(results).obligations) if results is not None else _run(folder, only, store)
     if only:
         found = [one for one in found if one.contract == only]
     if as_json:
@@ -42,13 +43,6 @@ def contracts(
         _show(found)
     if any(one.outcome is not ObligationOutcome.OPEN and one.saboteur != "red" for one in found):
         raise typer.Exit(1)
-
-
-def _read(path: Path) -> list[ObligationResult]:
-    try:
-        return list(read_results(path).obligations)
-    except (OSError, ValueError) as error:
-        raise RequestError(f"{path}: no results that can be read ({str(error).splitlines()[0]})") from None
 
 
 def _run(folder: Path, only: str, store: Path | None) -> list[ObligationResult]:
@@ -76,10 +70,8 @@ def _run(folder: Path, only: str, store: Path | None) -> list[ObligationResult]:
 
 
 def _show(found: list[ObligationResult]) -> None:
-    table = coverage_table(found)
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for row in table:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned(coverage_table(found)):
+        typer.echo(line)
     coverage = coverage_of(found)
     share = "not measured" if coverage.share is None else f"{coverage.share:.1%}"
     typer.echo(f"binding coverage: {coverage.bound} of {coverage.total} obligations ({share})")

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from apr_leaderboard.cli.figures import aligned
 from apr_leaderboard.cli.grouped import grouped
 from apr_leaderboard.engine.apr.binary import find_binary, identify
 from apr_leaderboard.errors import RequestError
@@ -140,10 +141,8 @@ def _tell(on_terminal: bool, started: float, done: int, total: int, operation: s
 
 
 def _show(campaign: Campaign, found: list[Reproducer], out: Path) -> None:
-    rows = summary_rows(campaign)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned(summary_rows(campaign)):
+        typer.echo(line)
     typer.echo(f"{len(found)} kinds of difference")
     for one in found:
         typer.echo(f"  {one.summary}: {one.folder.relative_to(out.parent)}/run.sh")

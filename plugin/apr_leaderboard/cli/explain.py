@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +45,19 @@ class _Case:
     evidence: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Made:
+    """The program of a case as it was run, and under what."""
+
+    problem: Problem
+    extraction: Extraction
+    limits: Limits
+
+
 def explain(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A report folder written with --apr-report.")],
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task id, such as HumanEval/7.")],
-    sample: Annotated[int, typer.Option(help="Which of the task's samples.")] = 0,
+    sample: Annotated[int, typer.Option(min=0, help="Which of the task's samples.")] = 0,
     data: Annotated[Path | None, typer.Option(help="The benchmark's data, if it comes with no package.")] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Run the program once more and say the verdict.")] = False,
     sandbox: Annotated[str, typer.Option(help="The sandbox level of --rerun.")] = "auto",
@@ -56,12 +66,13 @@ def explain(
     results = load_run(run)
     cases = list(_cases(run if run.is_dir() else run.parent, results, task, sample))
     if not cases:
-        raise RequestError(f"{run}: no sample {sample} of task {task!r}; {_have(results)}")
+        raise RequestError(f"{run}: {_nothing(results, task, sample)}")
     for case in cases:
         _show(case, _program(case, results, data), rerun=rerun, sandbox=sandbox)
     if not rerun:
-        more = f" --data {data}" if data else ""
-        typer.echo(f"to run it again: apr-leaderboard explain {run} {task} --sample {sample}{more} --rerun")
+        more = ["--data", str(data)] if data else []
+        words = ["explain", str(run), task, "--sample", str(sample), *more, "--rerun"]
+        typer.echo(f"to run it again: apr-leaderboard {shlex.join(words)}")
 
 
 def _cases(folder: Path, results: Results, task: str, sample: int) -> Iterator[_Case]:
@@ -80,12 +91,22 @@ def _matching(file: Path, task: str, sample: int) -> Iterator[dict[str, Any]]:
         yield from (line for line in read_lines(file) if line["task_id"] == task and line["sample"] == sample)
 
 
-def _have(results: Results) -> str:
-    tasks = [problem.task_id for one in results.benchmarks for problem in one.problems]
-    return f"the run has {tasks[0]} to {tasks[-1]}" if tasks else "the run judged no problem"
+def _nothing(results: Results, task: str, sample: int) -> str:
+    """Why there is no such sample, and what there is."""
+    judged = [problem.n for one in results.benchmarks for problem in one.problems if problem.task_id == task]
+    if not judged:
+        have = [
+            f"{one.problems[0].task_id} to {one.problems[-1].task_id}" for one in results.benchmarks if one.problems
+        ]
+        return f"no task {task!r}; the run has {', '.join(dict.fromkeys(have)) or 'no problem'}"
+    if not max(judged):
+        return f"task {task!r} has no verdict: the file of completions has no line for it"
+    if sample >= max(judged):
+        return f"no sample {sample} of task {task!r}; accepted: 0 to {max(judged) - 1}"
+    return f"the verdict of task {task!r} is not in verdicts/; accepted: a folder as --apr-report wrote it"
 
 
-def _program(case: _Case, results: Results, data: Path | None) -> tuple[Problem, Extraction] | None:
+def _program(case: _Case, results: Results, data: Path | None) -> _Made | None:
     """The program as it was run: extraction is a pure function of the answer. None where nothing was run."""
     kind = next((kind for kind in KINDS if kind in case.sample), None)
     if kind is None or case.sample.get("finish") == FinishReason.CONTEXT:
@@ -96,10 +117,12 @@ def _program(case: _Case, results: Results, data: Path | None) -> tuple[Problem,
     file = data_file(benchmark, data or (Path(kept) if isinstance(kept, str) else None))
     problem = load(benchmark, file).problem(case.sample["task_id"])
     sample = Sample(problem.task_id, case.sample["sample"], case.sample[kind], kind, 0)
-    return problem, extraction_of(sample, problem, profile_named(case.result.profile))
+    asked = results.run.options.get("apr_cpu_seconds")
+    limits = Limits(cpu_seconds=float(asked) if isinstance(asked, str | int | float) else benchmark.timeout)
+    return _Made(problem, extraction_of(sample, problem, profile_named(case.result.profile)), limits)
 
 
-def _show(case: _Case, made: tuple[Problem, Extraction] | None, *, rerun: bool, sandbox: str) -> None:
+def _show(case: _Case, made: _Made | None, *, rerun: bool, sandbox: str) -> None:
     result = case.result
     subject = f"{result.model} after {result.after}" if result.after else result.model
     _head(f"{case.verdict['task_id']} sample {case.verdict['sample']}: {subject} by {result.engine}")
@@ -118,15 +141,15 @@ def _show(case: _Case, made: tuple[Problem, Extraction] | None, *, rerun: bool, 
     if "finish" in case.sample:
         typer.echo(f"the answer ended by: {case.sample['finish']}")
     for kind in KINDS:
-        _section(f"raw {kind}", case.sample.get(kind, ""))
+        if kind in case.sample:
+            _section(f"raw {kind}", case.sample[kind] or "(empty)")
     if made is None:
         return
-    problem, extraction = made
-    _section("program", extraction.program)
-    _section("check", problem.check)
+    _section("program", made.extraction.program)
+    _section("check", made.problem.check)
     if rerun:
-        with Sandbox(choose_level(sandbox), Limits()) as box:
-            again = box.run(program_for(problem, extraction))
+        with Sandbox(choose_level(sandbox), made.limits) as box:
+            again = box.run(program_for(made.problem, made.extraction))
         _head("run again")
         typer.echo(f"verdict: {again.verdict.value} at level {again.level.value} {again.error}".rstrip())
         _section("stderr", again.stderr)

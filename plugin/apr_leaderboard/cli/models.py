@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from apr_leaderboard.cli.figures import format_size
+from apr_leaderboard.cli.figures import aligned, format_size
 from apr_leaderboard.model.catalogue import Catalogue, ModelEntry, load_catalogue
 from apr_leaderboard.model.modelplan import ModelPlan, load_model_plans
 from apr_leaderboard.model.source import LocalSource, MadeSource, parse_source
@@ -63,11 +63,8 @@ def list_models(
     if as_json:
         typer.echo(json.dumps([_model_json(one, folder, plans.get(one.name)) for one in known.values()], indent=1))
         return
-    rows: list[tuple[str, ...]] = [
-        ("NAME", "PARAMETERS", "FORMAT", "HERE", "HUMANEVAL", "MBPP", "PLAN", "FIRST SOURCE")
-    ]
-    rows += [_row(entry, folder, plans.get(entry.name)) for entry in known.values()]
-    for line in _columns(rows):
+    rows = [_HEADINGS, *(_row(entry, folder, plans.get(entry.name)) for entry in known.values())]
+    for line in aligned(rows):
         typer.echo(line)
 
 
@@ -127,12 +124,6 @@ def _row(entry: ModelEntry, cache: Path, plan: ModelPlan | None) -> tuple[str, .
 
 def _billions(number: int) -> str:
     return f"{number / 1e9:.2f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Aligned columns, nothing after the last."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _model_json(entry: ModelEntry, cache: Path, plan: ModelPlan | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from apr_leaderboard.bench import benchmark_named
 from apr_leaderboard.cli.benchdata import problems_of
-from apr_leaderboard.cli.compare import pick
+from apr_leaderboard.cli.compare import need_valid, pick
 from apr_leaderboard.cli.failures import RunArgument, recorded
 from apr_leaderboard.cli.figures import some
 from apr_leaderboard.cli.grouped import grouped
@@ -54,13 +54,13 @@ def pairs(asked: _Asked) -> None:
     """
     found = recorded(asked.run)
     names = [asked.benchmark] if asked.benchmark else list(dict.fromkeys(one.name for one in found.results.benchmarks))
-    held_out = _held_out(asked.against)
-    told: list[PairsReport] = []
-    for name in names:
-        result = pick(found.results, name, asked.model, asked.engine)
+    need_valid(asked.run, found.results)
+    picked = [pick(found.results, name, asked.model, asked.engine) for name in names]
+    for result in picked:
         if result.n_samples < 2:
-            raise RequestError(f"{asked.run}: {name} has 1 sample a problem; accepted: --apr-samples 2 or more")
-        told.append(make_pairs(judged_answers(found, result), held_out, most=asked.most))
+            raise RequestError(f"{asked.run}: {result.name} has 1 sample a problem; accepted: --apr-samples 2 or more")
+    held_out = _held_out(asked.against)
+    told = [make_pairs(judged_answers(found, result), held_out, most=asked.most) for result in picked]
     records = [pair for one in told for pair in one.pairs]
     try:
         asked.out.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from apr_leaderboard.report.controller import Controller
 from apr_leaderboard.report.detail import Detail, Exhibit, detail_of, leave_detail
 from apr_leaderboard.report.evidence import evaluation_slug, read_lines
 from apr_leaderboard.report.gatekeeper import Gatekeeper
-from apr_leaderboard.report.jsonfile import read_baseline, read_results, write_results
+from apr_leaderboard.report.jsonfile import read_baseline, read_results, why_unread, write_results
 from apr_leaderboard.report.payload import attach_payload, leave_payload, payload_left, payload_of, status_of
 from apr_leaderboard.report.plantext import plan_lines
 from apr_leaderboard.report.run import RunLog, describe_machine, describe_tool, python_version
@@ -48,5 +48,6 @@ __all__ = [
     "so_far",
     "status_of",
     "subject_of",
+    "why_unread",
     "write_results",
 ]

@@ -10,10 +10,12 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from apr_leaderboard.errors import FileFormatError
 from apr_leaderboard.pipeline import Evaluation, Workbench, json_line
 
 __all__ = ["evaluation_slug", "read_lines", "write_evidence"]
@@ -105,10 +107,13 @@ def _write_one(files: tuple[Path, Path, Path], evaluation: Evaluation, workbench
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The lines of one of these files. Raises `OSError`."""
-    with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as lines:
-        for line in lines:
-            yield json.loads(line)
+    """The lines of one of these files. Raises `OSError`, and `FileFormatError` for one that is cut off or damaged."""
+    try:
+        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as lines:
+            for line in lines:
+                yield json.loads(line)
+    except (EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+        raise FileFormatError(file, "", f"cannot be read: {error}", allowed="a file as --apr-report wrote it") from None
 
 
 class _Writer:

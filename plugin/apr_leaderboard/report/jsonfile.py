@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.results import Results
 
-__all__ = ["read_baseline", "read_results", "write_results"]
+__all__ = ["read_baseline", "read_results", "why_unread", "write_results"]
 
 RESULTS = "results.json"
 
@@ -29,11 +29,21 @@ def read_baseline(path: Path) -> Results:
     try:
         return read_results(path)
     except (OSError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise RequestError(f"--apr-baseline: {path}: {first}; accepted: a results.json of schema 1") from None
+        raise RequestError(
+            f"--apr-baseline: {path}: {why_unread(error)}; accepted: a results.json of schema 1"
+        ) from None
 
 
 def read_results(path: Path) -> Results:
     """A results.json, or the one in the folder given. Raises `OSError` and pydantic's `ValidationError`."""
     file = path / RESULTS if path.is_dir() else path
     return Results.model_validate_json(file.read_bytes())
+
+
+def why_unread(error: OSError | ValidationError) -> str:
+    """What `read_results` raised, in one line: the system's words, or the first key that is not as it should be."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from apr_leaderboard.errors import RequestError
 from apr_leaderboard.model.results import BenchmarkResult, Results
 from apr_leaderboard.report.evidence import evaluation_slug
-from apr_leaderboard.report.jsonfile import RESULTS, read_results
+from apr_leaderboard.report.jsonfile import RESULTS, read_results, why_unread
 
 __all__ = ["FoundRuns", "RecordedRun", "decoding_of", "find_runs", "subject_of"]
 
@@ -83,11 +83,8 @@ def find_runs(root: Path) -> FoundRuns:
     for file in _files(root):
         try:
             runs.append(RecordedRun(file.parent, read_results(file)))
-        except OSError as error:
-            left_out.append(f"{file}: {error.strerror}")
-        except ValidationError as error:
-            where = ".".join(map(str, error.errors()[0]["loc"]))
-            left_out.append(f"{file}: {where}: {error.errors()[0]['msg']}")
+        except (OSError, ValidationError) as error:
+            left_out.append(f"{file}: {why_unread(error)}")
     if not runs:
         more = f" ({left_out[0]})" if left_out else ""
         raise RequestError(f"{root}: no results.json of schema 1 below it{more}; accepted: what --apr-report wrote")
