@@ -32,6 +32,9 @@ check(add)
 """,
     "plain": "assert add(2, 3) == 5\nassert add(-1, 1) == 0\n",
     "lists": "def check(candidate):\n    assert candidate(2, 3) == [5]\n\ncheck(add)\n",
+    "dictionaries": "def check(candidate):\n    assert candidate(2, 3) == {'sum': 5}\n\ncheck(add)\n",
+    "booleans": "assert add(2, 3) == True\nassert add(2, 4) == False\nassert add(2, 5) == True\n",
+    "worked out": "assert add(2, 3) == len('apple')\nassert add(-1, 1) == len('')\n",
     "close": """
 import math
 

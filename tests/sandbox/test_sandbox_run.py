@@ -76,11 +76,57 @@ def test_program_has_the_verdict_of_its_kind(sandbox: Sandbox, source: str, verd
             "import asyncio\nasync def g():\n    return 2\ndef f(x):\n    return asyncio.run(g())\n", id="asyncio"
         ),
         pytest.param("def abs(x):\n    return -5\n" + _RIGHT, id="own name like a built-in's"),
+        pytest.param("import fractions\ndef f(x):\n    return fractions.Fraction(x + 1)\n", id="fraction"),
+        pytest.param("import decimal\ndef f(x):\n    return decimal.Decimal(x) + 1\n", id="decimal"),
+        pytest.param("import unittest.mock\nimport asyncio\n" + _RIGHT, id="modules that change functions"),
     ],
 )
 def test_program_that_is_right_passes(sandbox: Sandbox, source: str) -> None:
     """Program and check share their names as one text would, and the usual libraries work."""
     check = "import math\ndef helper(x):\n    return x + 1\n\n" + _CHECK
+    result = _run(sandbox, source, check)
+    assert result.verdict is Verdict.PASSED, result
+
+
+@pytest.mark.parametrize(
+    ("source", "check"),
+    [
+        pytest.param("from collections import Counter as f", "assert f('aab') == {'a': 2, 'b': 1}", id="counter"),
+        pytest.param(
+            "from collections import OrderedDict\ndef f(x):\n    return OrderedDict(a=[x])",
+            "assert f(1) == {'a': [1]}",
+            id="ordered dictionary",
+        ),
+        pytest.param(
+            "from collections import UserList\ndef f(x):\n    return UserList([[x], (x,)])",
+            "assert f(1) == [[1], (1,)]",
+            id="list of a library's",
+        ),
+        pytest.param(
+            "from typing import NamedTuple\nclass P(NamedTuple):\n    x: int\n\ndef f(x):\n    return P(x)",
+            "assert f(1) == (1,)",
+            id="named tuple",
+        ),
+        pytest.param(
+            "def f(x):\n    loop = [x]\n    loop += [loop, loop]\n    return loop",
+            "assert f(1)[0] == 1 and len(f(1)[1][2]) == 3",
+            id="list that holds itself",
+        ),
+        pytest.param(
+            "import numpy\ndef f(x):\n    return [numpy.arange(x), numpy.float64(x)]",
+            "assert f(2)[0].tolist() == [0, 1] and f(2)[1] == 2.0",
+            id="array",
+        ),
+        pytest.param(
+            "class f:\n    def __init__(self, x):\n        self.x = x\n    def __eq__(self, other):\n"
+            "        return self.x == other.x\n",
+            "assert f(1) == f(1)\nassert f(1) != f(2)",
+            id="class that the check makes objects of",
+        ),
+    ],
+)
+def test_objects_of_other_classes_are_taken_as_they_are(sandbox: Sandbox, source: str, check: str) -> None:
+    """The look for objects equal to everything is not held against what a library or the check itself compares."""
     result = _run(sandbox, source, check)
     assert result.verdict is Verdict.PASSED, result
 
@@ -125,6 +171,15 @@ def test_many_programs_come_back_in_their_order(sandbox: Sandbox) -> None:
     results = list(sandbox.run_many(programs))
     assert [int(result.stdout) for result in results] == list(range(20))
     assert [result.passed for result in results] == [at % 3 > 0 for at in range(20)]
+
+
+def test_large_programs_beside_large_results_do_not_wait_for_each_other() -> None:
+    """Neither side's socket holds as much as this: were each to wait until the other listens, nothing would end."""
+    loud = "import os, sys\nsys.stdout.write('\\0' * 8192)\nos.write(3, b'\\xff' * 65000)\n"
+    large = f"text = '{'a' * 2_000_000}'\n{_RIGHT}"
+    with Sandbox(choose_level()) as box:
+        results = [result.passed for result in box.run_many([Program(text, _CHECK) for text in (loud, large) * 2])]
+    assert results == [False, True] * 2
 
 
 def test_run_left_early_does_not_disturb_the_next(sandbox: Sandbox) -> None:

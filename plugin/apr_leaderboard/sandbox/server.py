@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import select
 import shutil
 import socket
 import struct
@@ -65,6 +66,7 @@ class ForkServer:
         self._folder = tempfile.mkdtemp(prefix="apr-sandbox-")
         view = visible(native=native)
         self._control, theirs = socket.socketpair()
+        self._heard = bytearray()
         try:
             with theirs:
                 self._process = self._launch(view, theirs)
@@ -125,10 +127,32 @@ class ForkServer:
             ServerGoneError: nobody is there to take it.
         """
         body = json.dumps(message).encode()
+        left = memoryview(struct.pack("<I", len(body)) + body)
         try:
-            self._control.sendall(struct.pack("<I", len(body)) + body)
+            while left := left[self._sent(left) :]:
+                # The server may itself be waiting to be heard: then neither would ever go on.
+                poller = select.poll()
+                poller.register(self._control, select.POLLIN | select.POLLOUT)
+                if any(event & select.POLLIN for _, event in poller.poll()):
+                    self._take()
         except OSError as error:
             raise ServerGoneError(str(error)) from error
+
+    def _sent(self, data: memoryview) -> int:
+        try:
+            return self._control.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def _take(self) -> None:
+        """Read what is there, at least a byte."""
+        try:
+            part = self._control.recv(1 << 16)
+        except OSError as error:
+            raise ServerGoneError(str(error)) from error
+        if not part:
+            raise ServerGoneError("its socket closed")
+        self._heard += part
 
     def receive(self) -> dict[str, Any]:
         """Wait for one message.
@@ -141,16 +165,11 @@ class ForkServer:
         return message
 
     def _exactly(self, count: int) -> bytes:
-        parts = bytearray()
-        while len(parts) < count:
-            try:
-                part = self._control.recv(count - len(parts))
-            except OSError as error:
-                raise ServerGoneError(str(error)) from error
-            if not part:
-                raise ServerGoneError("its socket closed")
-            parts += part
-        return bytes(parts)
+        while len(self._heard) < count:
+            self._take()
+        part = bytes(self._heard[:count])
+        del self._heard[:count]
+        return part
 
     @property
     def pid(self) -> int:
@@ -190,7 +209,7 @@ def _modules() -> list[tuple[str, str]]:
     """The fork server's modules in the order they need each other; packages come empty."""
     jail = f"{_PACKAGE.name}.sandbox.jail"
     packages = [(_PACKAGE.name, ""), (f"{_PACKAGE.name}.sandbox", ""), (jail, "")]
-    names = ("words", "streams", "guard", "child", "watch", "zygote")
+    names = ("words", "streams", "look", "guard", "child", "watch", "zygote")
     folder = Path(__file__).parent / "jail"
     return packages + [(f"{jail}.{name}", (folder / f"{name}.py").read_text(encoding="utf-8")) for name in names]
 

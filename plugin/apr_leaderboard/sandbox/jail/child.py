@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from apr_leaderboard.sandbox.jail.guard import Check, Guard
+from apr_leaderboard.sandbox.jail.look import Library
 
 __all__ = ["SEAL_BYTES", "Task", "cpu_rlimit", "forbid", "limit_all", "live"]
 
@@ -28,10 +29,13 @@ _MOST_FDS = 64
 
 @dataclass
 class Task:
-    """One program on its way: its text, its compiled check, the socket to report on, where to leave the word."""
+    """One program on its way: its text, its compiled check and the classes it may lean on, the socket to report on,
+    where to leave the word.
+    """
 
     source: str
     check: Check
+    library: Library
     report: int
     vault: mmap.mmap
     session: bool
@@ -41,7 +45,7 @@ class Task:
 # -- what a program may not do ----------------------------------------------------------------------------------------
 
 
-def _forbid(event: str, _: Any) -> None:
+def _forbid(event: str, arguments: Any) -> None:
     # Without these a program's Python code has no road to an object that no frame, module or container names, and
     # cannot step into the check's own frames.
     if event in {
@@ -55,6 +59,12 @@ def _forbid(event: str, _: Any) -> None:
         "sys.monitoring.register_callback",
     }:
         raise PermissionError("the sandbox forbids " + event)
+    if event == "object.__setattr__" and arguments[1] == "__code__" and _is_ours(arguments[0]):
+        raise PermissionError("the sandbox forbids other code for its functions")
+
+
+def _is_ours(function: Any) -> bool:
+    return type(function) is types.FunctionType and function.__code__.co_filename in {"<child>", "<guard>", "<look>"}
 
 
 def _forbid_native(event: str, arguments: Any) -> None:
@@ -132,27 +142,31 @@ def _enter(task: Task) -> None:
 
 def _run(task: Task, program: types.CodeType, stage: list[str]) -> None:
     names: dict[str, Any] = {}
-    guard = Guard(task.check, names)
-    steps = itertools.chain(
-        map(exec, (program,), (names,)),
-        map(stage.remove, ("program",)),
-        guard.steps(),
+    # A bare FileIO has no buffer, and its writelines is the C caller that holds the sealed word. The steps get no name
+    # here: a program that found them in this frame could take them itself, and swallow what they raise.
+    io.FileIO(_REPORT_FD, "wb", closefd=False).writelines(
+        _sealed(
+            task.vault,
+            map(exec, (program,), (names,)),
+            map(stage.remove, ("program",)),
+            Guard(task.check, names, task.library).steps(),
+        )
     )
-    # A bare FileIO has no buffer, and its writelines is the C caller that holds the sealed word.
-    io.FileIO(_REPORT_FD, "wb", closefd=False).writelines(_sealed(task.vault, steps))
 
 
-def _sealed(vault: mmap.mmap, steps: Any) -> Any:
+def _sealed(vault: mmap.mmap, *steps: Any) -> Any:
     """An iterator of C objects only: it runs the steps, and after the last one yields a word nobody has seen.
 
     The fork server gets the word first, through shared memory that the child then lets go of. From here on no
     variable, frame or container that Python code can reach names it: it waits in the iterator that the C caller holds
-    on its own stack, and comes out only when every step has returned.
+    on its own stack, and comes out only when every step has returned, and in this process only: of the copies that a
+    program makes of itself, one could always have the right answer.
     """
     word = os.urandom(SEAL_BYTES)
     vault[:SEAL_BYTES] = word
     vault.close()
-    return filter(None, itertools.chain(steps, (word,)))
+    no_copy = map({os.getpid(): None}.__getitem__, itertools.starmap(os.getpid, ((),)))
+    return filter(None, itertools.chain(*steps, no_copy, (word,)))
 
 
 # -- what went wrong --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ The two share their names, as one text would, with these differences, which only
   entry point is itself called like a built-in excepted);
 - modules that the check imports and the fork server had loaded are put back as they were;
 - what the program's functions return to the check may not be an object of the program's own class that answers
-  comparisons or arithmetic itself: such an object could be equal to everything.
+  comparisons or arithmetic itself: such an object could be equal to everything (see `look`).
 """
 
 from __future__ import annotations
@@ -16,53 +16,62 @@ import builtins
 import sys
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Check", "Guard", "TamperingError"]
+from apr_leaderboard.sandbox.jail.look import PLAIN, Library, TamperingError, look_into
 
-_PLAIN = frozenset({int, str, bool, float, type(None), bytes, complex, range, bytearray})
-_ANSWERS = frozenset(
-    f"__{name}__"
-    for name in (
-        *("eq", "ne", "lt", "le", "gt", "ge", "contains", "bool", "abs", "round", "neg", "mod", "rmod", "pow", "rpow"),
-        *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"),
-    )
-)
+__all__ = ["Check", "Guard"]
+
 _BUILTIN_NAMES = frozenset(vars(builtins))
 # Statements use the first two without naming them. Through the others a check reaches names it does not spell out.
 _ALWAYS_USED = frozenset({"__import__", "__build_class__", "AssertionError"})
 _ROUNDABOUT = frozenset({"eval", "exec", "compile", "globals", "locals", "vars", "__builtins__", "__import__"})
-_HEAP_TYPE = 1 << 9
-_DEPTH = 50
+_bases = type.__dict__["__mro__"].__get__
 
 
-class TamperingError(AssertionError):
-    """The program was caught interfering with its check."""
-
-
-class Check:
+class Check(NamedTuple):
     """A compiled check: the statements that set up, those that decide, and what it needs from where.
 
-    Raises:
-        SyntaxError, ValueError, MemoryError, RecursionError: as `compile`.
+    A tuple all through: a program may come by it in the frames below its own, and must not be able to change it.
     """
 
-    def __init__(self, text: str) -> None:
+    head: types.CodeType
+    tail: types.CodeType
+    sets: frozenset[str]
+    wants: frozenset[str]
+    binds: frozenset[str]
+    own_builtins: frozenset[str]
+    asked: frozenset[str]
+    modules: tuple[tuple[str, types.ModuleType, tuple[tuple[str, Any], ...]], ...]
+    builtins: tuple[tuple[str, Any], ...]
+    relied: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> Check:
+        """Compile one.
+
+        Raises:
+            SyntaxError, ValueError, MemoryError, RecursionError: as `compile`.
+        """
         tree = ast.parse(text, "<check>")
         body = tree.body
         first = next((at for at, node in enumerate(body) if _decides(node)), len(body))
-        self.head = _compiled(body[:first])
-        self.tail = _compiled(body[first:])
-        self.sets = frozenset(_bound(body[:first]))
-        self.wants = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-        self.own_builtins = frozenset(_called_builtins(body[first:]))
-        self.asked = frozenset(_asked(tree))
-        self.modules = {name: dict(vars(sys.modules[name])) for name in _imported(tree) if name in sys.modules}
-        self.builtins = dict(vars(builtins))
-        # Looking at a thing copies its page, so only those are looked at that the check can come to use: all of them
-        # where it can reach them by other ways than by name.
-        relied = _BUILTIN_NAMES if self.wants & _ROUNDABOUT else (self.wants & _BUILTIN_NAMES) | _ALWAYS_USED
-        self.untouched = tuple((name, self.builtins[name]) for name in sorted(relied))
+        wants = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+        modules = {name: sys.modules[name] for name in _imported(tree) if name in sys.modules}
+        return cls(
+            head=_compiled(body[:first]),
+            tail=_compiled(body[first:]),
+            sets=frozenset(_bound(body[:first])),
+            wants=wants,
+            binds=frozenset(_rebound(tree)),
+            own_builtins=frozenset(_called_builtins(body[first:])),
+            asked=frozenset(_asked(tree)),
+            modules=tuple((name, module, tuple(vars(module).items())) for name, module in modules.items()),
+            builtins=tuple(vars(builtins).items()),
+            # Looking at a thing copies its page, so only those are looked at that the check can come to use: all of
+            # them where it can reach them by other ways than by name.
+            relied=_BUILTIN_NAMES if wants & _ROUNDABOUT else (wants & _BUILTIN_NAMES) | _ALWAYS_USED,
+        )
 
 
 def _compiled(body: list[ast.stmt]) -> types.CodeType:
@@ -87,6 +96,15 @@ def _bound(body: list[ast.stmt]) -> Iterator[str]:
             yield from (name.id for name in ast.walk(node) if isinstance(name, ast.Name))
 
 
+def _rebound(tree: ast.AST) -> Iterator[str]:
+    """Names that the check may give another meaning as it runs."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
+            yield from _bound([node])
+
+
 def _imported(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -108,33 +126,35 @@ def _called_builtins(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _asked(tree: ast.Module) -> Iterator[str]:
-    """Names whose results are compared with something spelled out, or that are handed to the check's own function."""
+    """Names whose results are compared with what is not theirs, or that are handed to the check's own function."""
     for statement in tree.body:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
             yield from (argument.id for argument in statement.value.args if isinstance(argument, ast.Name))
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            if any(_spelled_out(side) for side in sides):
-                calls = [side.func for side in sides if isinstance(side, ast.Call)]
-                yield from (name.id for name in calls if isinstance(name, ast.Name))
+            for side in sides:
+                if isinstance(side, ast.Call) and isinstance(side.func, ast.Name):
+                    others = [name for other in sides if other is not side for name in _names_in(other)]
+                    if side.func.id not in others:  # objects of a class may be compared with one another
+                        yield side.func.id
 
 
-def _spelled_out(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
+def _names_in(node: ast.expr) -> Iterator[str]:
+    return (name.id for name in ast.walk(node) if isinstance(name, ast.Name))
 
 
 class Guard:
     """Runs one check after one program."""
 
-    def __init__(self, check: Check, names: dict[str, Any]) -> None:
+    def __init__(self, check: Check, names: dict[str, Any], library: Library) -> None:
         self._check = check
         self._names = names
-        self._apart: dict[str, Any] = {"__builtins__": check.builtins}
+        self._library = library
+        self._builtins = dict(check.builtins)
+        self._untouched = tuple((name, self._builtins[name]) for name in sorted(check.relied))
+        self._apart: dict[str, Any] = {"__builtins__": self._builtins}
+        self._given: dict[str, Any] = {}
 
     def steps(self) -> Iterator[None]:
         """An iterator of C objects that does everything in order; nothing happens before it is asked."""
@@ -146,16 +166,17 @@ class Guard:
     def _prepare(self) -> None:
         """Give the check the program's names, its own built-ins, and modules as they were."""
         check = self._check
-        for name, contents in check.modules.items():
-            module = sys.modules.get(name)
-            if module is not None and type(module) is types.ModuleType:
-                vars(module).update(contents)
+        for name, module, contents in check.modules:
+            sys.modules[name] = module
+            vars(module).update(contents)
         for name in check.wants:
             if name in self._names and (name not in _BUILTIN_NAMES or name in check.own_builtins):
                 value = self._names[name]
                 # A class is left a class, so that the check can make its objects, unless it stands for the function.
-                watch = callable(value) and (name in check.asked or type not in type(value).__mro__)
-                self._apart[name] = _watched(value) if watch else value
+                is_class = any(base is type for base in _bases(type(value)))
+                watch = callable(value) and (name in check.asked or not is_class)
+                self._given[name] = _watched(value, self._library) if watch else value
+        self._apart.update(self._given)
 
     def _share(self) -> None:
         """Let the program see what the check named, as it would in one text."""
@@ -165,12 +186,15 @@ class Guard:
 
     def _verify(self) -> None:
         """Look whether what the check relied on is still what it was."""
-        now = self._check.builtins
-        if self._apart.get("__builtins__") is not now or any(now.get(k) is not v for k, v in self._check.untouched):
+        now = self._builtins
+        if self._apart.get("__builtins__") is not now or any(now.get(k) is not v for k, v in self._untouched):
             raise TamperingError("the check's built-ins were replaced")
-        for name, contents in self._check.modules.items():
-            now = vars(sys.modules[name]) if name in sys.modules else {}
-            if any(now.get(key) is not value for key, value in contents.items() if type(key) is str):
+        for name, value in self._given.items():
+            if self._apart.get(name) is not value and name not in self._check.binds:
+                raise TamperingError(f"the name {name} was changed under the check")
+        for name, module, contents in self._check.modules:
+            now = vars(module) if sys.modules.get(name) is module else {}
+            if any(now.get(key) is not value for key, value in contents if type(key) is str):
                 raise TamperingError(f"the module {name} was changed under the check")
 
 
@@ -178,13 +202,13 @@ def _apply(function: Any, arguments: tuple[Any, ...]) -> None:
     function(*arguments)
 
 
-def _watched(function: Any) -> Any:
+def _watched(function: Any, library: Library) -> Any:
     """The program's function, with a look at what it returns."""
 
     def call(*arguments: Any, **named: Any) -> Any:
         value = function(*arguments, **named)
-        if type(value) not in _PLAIN:
-            _look_into(value, _DEPTH)
+        if id(type(value)) not in PLAIN:
+            look_into(value, library)
         return value
 
     if type(function) is types.FunctionType:
@@ -192,35 +216,3 @@ def _watched(function: Any) -> Any:
         call.__dict__.update(function.__dict__)
     call.__wrapped__ = function  # type: ignore[attr-defined]
     return call
-
-
-def _look_into(value: Any, depth: int) -> None:
-    kind = type(value)
-    if kind in (list, tuple, set, frozenset):
-        inside: Any = value
-    elif kind is dict:
-        inside = (*value.keys(), *value.values())
-    else:
-        if kind.__flags__ & _HEAP_TYPE:
-            _look_at_class(kind)
-        return
-    if depth:
-        for part in inside:
-            if type(part) not in _PLAIN:
-                _look_into(part, depth - 1)
-
-
-def _look_at_class(kind: type) -> None:
-    for base in type.__dict__["__mro__"].__get__(kind):
-        if base.__flags__ & _HEAP_TYPE and not _ANSWERS.isdisjoint(vars(base)) and not _from_a_file(base):
-            raise TamperingError(f"it returned a {kind.__name__}, a class of its own that answers comparisons itself")
-
-
-def _from_a_file(kind: type) -> bool:
-    """Whether a class is to be found where it says it is, in a module that came from a file."""
-    module: Any = sys.modules.get(kind.__module__)
-    if not hasattr(module, "__file__"):
-        return False
-    for part in kind.__qualname__.split("."):
-        module = getattr(module, part, None)
-    return module is kind

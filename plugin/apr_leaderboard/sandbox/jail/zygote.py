@@ -22,6 +22,7 @@ from typing import Any
 
 from apr_leaderboard.sandbox.jail.child import SEAL_BYTES, Task, cpu_rlimit, forbid, limit_all, live
 from apr_leaderboard.sandbox.jail.guard import Check
+from apr_leaderboard.sandbox.jail.look import Library
 from apr_leaderboard.sandbox.jail.streams import NoInput, Tail, forget, read_tail, room_for
 from apr_leaderboard.sandbox.jail.watch import Clock, Watch
 from apr_leaderboard.sandbox.jail.words import receive, send
@@ -42,6 +43,7 @@ class _Server:
         self.limits: dict[str, Any] = setup["limits"]
         self.size: int = self.limits["output_bytes"]
         self.checks: dict[str, Check] = {}
+        self.library = Library()
         self.room = room_for(self.size, 2)
         self.vault = mmap.mmap(-1, SEAL_BYTES)
         self.cpu = cpu_rlimit(self.limits["cpu_seconds"])
@@ -81,7 +83,7 @@ class _Server:
         """The check's code, kept for the next samples of the same task."""
         check = self.checks.get(text)
         if check is None:
-            check = Check(text)
+            check = Check.of(text)
             if len(self.checks) >= _CHECKS_KEPT:
                 del self.checks[next(iter(self.checks))]
             self.checks[text] = check
@@ -103,7 +105,7 @@ class _Server:
         self.vault[:] = bytes(SEAL_BYTES)
         try:
             session = self.setup["sweep"] == "group"
-            task = Task(request["source"], check, theirs.fileno(), self.vault, session, self.cpu)
+            task = Task(request["source"], check, self.library, theirs.fileno(), self.vault, session, self.cpu)
             started = time.monotonic()
             pid = os.fork()
             if pid == 0:
