@@ -14,19 +14,23 @@ from apr_leaderboard.criteria.working import decontaminate
 def test_less_than_one_percent_of_the_training_data_overlaps_with_the_benchmarks(trial: Trial) -> None:
     """Shared runs of ten words, half of a sample's or more, counted by this side."""
     problems = problem_texts(trial)
-    trial.tell("benchmark problems", len(problems))
     for name, rows in trial.given((training_files(trial), problems))[0].items():
         share = contaminated(rows, problems) / len(rows)
         trial.measure(f"contaminated in {name} ({len(rows)} samples)", share, "below 0.01", share < 0.01)
+    trial.measure("benchmark problems", len(problems), "at least 1", bool(problems))
 
 
 @pytest.mark.criterion("AC-016")
 @pytest.mark.falsified_by("decontamination-keeps-everything")
 def test_the_engine_finds_what_was_planted_in_the_data(trial: Trial) -> None:
     """HumanEval's own problems among clean samples: the engine finds what this side counts, and nothing else."""
-    found, planted, total = decontaminate(trial)
-    trial.tell("samples", total)
-    trial.measure("samples that the engine finds", found, f"the {planted} that were planted", found == planted)
+    cleaned = decontaminate(trial)
+    trial.tell("samples", cleaned.total)
+    planted = cleaned.planted
+    wanted = f"the {planted} that were planted"
+    trial.measure("samples that the engine finds", cleaned.found, wanted, cleaned.found == planted > 0)
+    if cleaned.left is not None:
+        trial.measure("planted samples that it left in", cleaned.left, "0", cleaned.left == 0)
 
 
 @pytest.mark.criterion("AC-025")

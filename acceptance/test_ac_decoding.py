@@ -37,6 +37,8 @@ def test_greedy_samples_of_a_prompt_are_all_the_same(trial: Trial) -> None:
     answers = trial.ask(trial.model(), drawn(3), DecodeParams(max_tokens=24))
     most = max(len({one.text for one in answers if one.task_id == f"draw/{i}"}) for i in range(len(_TASKS)))
     trial.measure("most different greedy answers to a prompt", most, "1", most == 1)
+    answered = len({one.task_id for one in answers if one.text})
+    trial.measure("prompts answered with a text", answered, "at least 1", answered > 0)
 
 
 @pytest.mark.criterion("AC-018")

@@ -78,6 +78,7 @@ def test_pass_at_1_is_the_references(trial: Trial) -> None:
     trial.tell("paired test", found.statement())
     loss = -found.difference
     trial.measure("pass@1 lost", loss, "below 0.05, or not beyond chance", loss < _TOLERANCE or not found.significant)
+    trial.measure("solved by the reference", found.solved_a, "at least 1", found.solved_a > 0)
 
 
 @pytest.mark.criterion("AC-015")

@@ -108,6 +108,7 @@ def test_the_loss_falls_over_two_epochs_on_wgpu(trial: Trial) -> None:
     found = need_wgpu(trial)
     course = course_of(trial.stage(_WGPU, StageName.FINETUNE), "loss")
     losses = course.by_epoch()
+    trial.measure("epochs", len(losses), "at least 2", len(losses) >= 2)
     trial.measure("loss in the second epoch", losses[1], f"below {losses[0]:.4g}", losses[1] < losses[0])
     used = wgpu_used(trial, found)
     trial.measure("backend that was used", used.backend, "not the CPU", not used.backend.endswith("cpu"))
@@ -116,6 +117,8 @@ def test_the_loss_falls_over_two_epochs_on_wgpu(trial: Trial) -> None:
     on_cpu = on_backend(trial.sound_engine, "cpu")
     if on_cpu is not None:
         same = course_of(trial.stage(_WGPU, StageName.FINETUNE, on_cpu.engine), "loss")
+        steps = len(same.values)
+        trial.measure("steps, as on the CPU", len(course.values), str(steps), len(course.values) == steps)
         gap = max(abs(one - other) for one, other in zip(course.values, same.values, strict=True))
         trial.measure("largest distance of a step's loss from the CPU's", gap, "at most 0.001", gap <= 1e-3)
 

@@ -168,7 +168,7 @@ def refusing(folder: Path, said: str) -> Refusing:
 def test_contamination_that_a_program_tells_and_does_not_drop_is_taken_at_its_word(tmp_path: Path) -> None:
     """Six of sixty-six, in the words of apr 0.72.3; the command is kept."""
     trial = refusing(tmp_path, "Validation failed: Contamination rate 9.09% exceeds 1% gate (AC-016)")
-    assert decontaminate(trial) == (6, 6, 66)
+    assert decontaminate(trial) == (6, 6, 66, None)
     assert trial.commands == ["apr data decontaminate"]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine.dataset import Row, near_duplicates, quality_of
 from apr_leaderboard.errors import HarnessError
+from apr_leaderboard.pipeline.evaluation import EvaluationMaker
 
 __all__ = ["contaminated", "problem_texts", "quality_scores", "training_files"]
 
@@ -35,8 +36,8 @@ def training_files(trial: Trial) -> dict[str, Rows]:
 
 
 def problem_texts(trial: Trial) -> list[str]:
-    """HumanEval's prompts with their reference solutions."""
-    problems = trial.workbench.evaluations.problems("humaneval")
+    """HumanEval's prompts with their reference solutions: all, whatever the user said of data and limits."""
+    problems = EvaluationMaker(trial.root, trial.workbench.sources).problems("humaneval")
     return [problem.canonical or problem.prompt for problem in problems]
 
 

@@ -10,7 +10,7 @@ from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import Engine
 from apr_leaderboard.errors import HarnessError
 from apr_leaderboard.model.contract import load_contract
-from apr_leaderboard.model.results import ObligationResult
+from apr_leaderboard.model.results import ObligationOutcome, ObligationResult
 from apr_leaderboard.proof import Lab, bind, built_in_checks, settle
 
 __all__ = ["settled"]
@@ -38,7 +38,10 @@ class _ReferenceLab(Lab):
 
 
 def settled(trial: Trial) -> list[ObligationResult]:
-    """Every obligation of contracts/, with the outcome of its checks and of their saboteurs."""
+    """Every obligation of contracts/, with the outcome of its checks and of their saboteurs.
+
+    Raises `HarnessError` where one cannot be settled, and where there are no contracts.
+    """
     folder = trial.root / "contracts"
     if not folder.is_dir():
         raise HarnessError(f"{folder}: no such folder")
@@ -55,5 +58,8 @@ def _settle_all(trial: Trial) -> dict[str, Any]:
         bound = bind(loaded, built_in_checks(file.stem))
         for obligation in loaded.value.proof_obligations:
             result = settle(file.stem, loaded.value, obligation, bound, lab)
+            if result.outcome is ObligationOutcome.ERROR or result.saboteur == "crashed":
+                # Our own trouble is no figure, and must not be kept for the next run.
+                raise HarnessError(f"{obligation.id} cannot be settled: {result.evidence}")
             rows.append(result.model_copy(update={"seconds": 0.0}).model_dump(mode="json"))
     return {"obligations": rows}

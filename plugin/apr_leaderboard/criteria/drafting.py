@@ -119,5 +119,5 @@ def _need_a_draft(trial: Trial) -> None:
         trial.commands.append(" ".join(full))
         if finished.exit_code != _USAGE:
             raise Refuted(f"{flag} is taken (exit code {finished.exit_code}): speculative decoding is to be measured")
-        said.append(finished.stderr_tail.strip().splitlines()[0])
+        said.append((finished.stderr_tail.strip().splitlines() or [f"{flag}: exit code {_USAGE}"])[0])
     raise EngineRefusedError(trial.sound_engine.name, "; ".join(said), exit_code=_USAGE)

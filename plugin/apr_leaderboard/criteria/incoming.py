@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from apr_leaderboard.criteria.weighing import largest_gap
 from apr_leaderboard.engine import Checkpoint
+from apr_leaderboard.errors import HarnessError
 from apr_leaderboard.proof import NotHere, Refuted
 from apr_leaderboard.proof.lab import Made
 from apr_leaderboard.proof.weights import read_tensors
@@ -22,9 +23,12 @@ _EMBEDDING, _OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
 def import_gap(source: Made, imported: Made) -> tuple[float, str, int]:
     """The largest gap as `largest_gap` has it, where, and how many tensors were looked at: all of the source.
 
-    Raises `Refuted` for one that the import left out, `NotHere` for a GGUF file of an architecture without a table.
+    Raises `Refuted` for one that the import left out, `HarnessError` for a source that holds none, `NotHere` for a GGUF
+    file of an architecture without a table.
     """
     got, want = read_tensors(imported.checkpoint), read_tensors(source.checkpoint)
+    if not want:
+        raise HarnessError(f"{source.folder}: holds no tensor to compare")
     if source.checkpoint is not None and source.checkpoint.format == "gguf":
         want = _by_other_names(source.checkpoint, want, got)
     if _OUTPUT in want and _OUTPUT not in got and _EMBEDDING in got:  # left out because the two are one

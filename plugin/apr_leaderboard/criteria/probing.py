@@ -28,12 +28,16 @@ _SECONDS: Final = 60.0
 
 
 def subcommands(trial: Trial) -> dict[str, bool]:
-    """Each subcommand: does the program answer its --help; of an engine that is no program: does it have the job."""
+    """Each subcommand: does the engine do the job it stands for; of a program also: does it answer its --help.
+
+    What stands for no job is asked of programs alone.
+    """
+    able = trial.sound_engine.capabilities()
+    wired = {name: _JOBS.get(name, name) in able for name in MISSION if name not in _NO_JOB}
     program = getattr(trial.sound_engine, "binary", None)
     if not isinstance(program, Path):
-        able = trial.sound_engine.capabilities()
-        return {name: _JOBS.get(name, name) in able for name in MISSION if name not in _NO_JOB}
-    return {name: _answers(trial, program, name) for name in MISSION}
+        return wired
+    return {name: _answers(trial, program, name) and wired.get(name, True) for name in MISSION}
 
 
 def reproducible(trial: Trial) -> tuple[int, int]:

@@ -48,7 +48,14 @@ def sources_digest(root: Path, *patterns: str) -> str:
 
 
 def needed_packages(name: str, extras: Iterable[str] = ()) -> dict[str, str]:
-    """Every installed package that `name` with these extras needs, directly or not: its licence in its own words."""
+    """Every installed package that `name` with these extras needs, directly or not: its licence in its own words.
+
+    Raises `HarnessError` where `name` itself is not installed: then nothing says what it needs.
+    """
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise HarnessError(f"{name} is not installed, so nothing tells what it needs; `pip install -e .`") from None
     found: dict[str, str] = {}
     todo = [(name, frozenset(extras))]
     while todo:

@@ -19,7 +19,12 @@ _SMOKE: Final = Decoding(profile="standard", max_tokens=64)
 
 
 def need_complete(score: EvaluationScore) -> tuple[float, Interval]:
-    """pass@1 and its interval. Raises `Refuted` where a problem has no verdict: a rate over some is another figure."""
+    """pass@1 and its interval. Raises `Refuted` where a problem has no verdict: a rate over some is another figure.
+
+    Raises `NotHere` where the user asked for some of the problems alone.
+    """
+    if score.result.partial:
+        raise NotHere(f"{score.evaluation.title}: needs all of its problems, and a limit asks for some (--apr-limit)")
     if not score.result.complete or score.pass_at_1 is None:
         judged = f"{score.result.n_judged} of {score.result.n_problems}"
         raise Refuted(f"{score.evaluation.title}: {judged} problems have a verdict")
@@ -27,7 +32,9 @@ def need_complete(score: EvaluationScore) -> tuple[float, Interval]:
 
 
 def paired(first: EvaluationScore, second: EvaluationScore) -> Comparison:
-    """The second against the first, task by task."""
+    """The second against the first, task by task. Raises as `need_complete`: what is lost in one is in no pair."""
+    for score in (first, second):
+        need_complete(score)
     runs = [{one.task_id: one.c > 0 for one in score.result.problems if one.n} for score in (first, second)]
     return compare_runs(*runs)
 

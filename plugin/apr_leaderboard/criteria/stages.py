@@ -217,7 +217,12 @@ def _of_apr(trial: Trial, program: Path, model: Path, n_layers: int) -> Pass:
     for file in sorted(folder.rglob("*.bin")):
         values = np.frombuffer(file.read_bytes()[_HEADER:], "<f4").astype(np.float64)
         name = str(file.relative_to(folder).with_suffix(""))
-        results[name] = values.reshape(1 if name == "lm_head" else len(tokens), -1)
+        rows = 1 if name == "lm_head" else len(tokens)
+        if values.size % rows:
+            raise EngineOutputError("apr", f"{name}: {values.size} values for {rows} tokens", command=argv)
+        results[name] = values.reshape(rows, -1)
+    if "lm_head" not in results:
+        raise EngineOutputError("apr", "the trace shows no logits (lm_head)", command=argv)
     return Pass(tokens, results)
 
 

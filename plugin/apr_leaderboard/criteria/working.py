@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from apr_leaderboard.criteria.trial import Trial
 from apr_leaderboard.engine import AlignJob, CompileJob, MergeJob, PrepDataJob, PruneJob, QuantizeJob
@@ -21,8 +21,7 @@ from apr_leaderboard.model.stage import (
 from apr_leaderboard.proof import Refuted
 from apr_leaderboard.proof.lab import Made
 
-__all__ = ["align", "compiled", "decontaminate", "merge", "prune", "quantize", "weights_bytes"]
-
+__all__ = ["Cleaned", "align", "compiled", "decontaminate", "merge", "prune", "quantize", "weights_bytes"]
 
 _RATE: Final = re.compile(r"Contamination rate (\d+(?:\.\d+)?)%")
 _CLEAN: Final = 60
@@ -45,8 +44,20 @@ def compiled(trial: Trial, model: Made) -> Made:
     return trial.make(lambda found: CompileJob(found[0], params), params, [model])
 
 
-def decontaminate(trial: Trial) -> tuple[int, int, int]:
-    """HumanEval's problems planted among clean samples: how many the engine finds, were planted, and are there.
+class Cleaned(NamedTuple):
+    """Samples: how many the engine finds, were planted, and were there at all.
+
+    `left`: of those planted, how many are still in what the engine left; None where it leaves nothing.
+    """
+
+    found: int
+    planted: int
+    total: int
+    left: int | None
+
+
+def decontaminate(trial: Trial) -> Cleaned:
+    """HumanEval's problems planted among clean samples, and what the engine makes of them.
 
     What it drops is what it finds. A program that drops nothing and ends by saying the rate is taken at that word.
     """
@@ -67,9 +78,13 @@ def decontaminate(trial: Trial) -> tuple[int, int, int]:
             raise
         trial.commands.append(" ".join(error.command))
         trial.tell("in its own words", error.message)
-        return round(float(told.group(1)) / 100 * total), len(planted), total
-    figures = {} if made.record is None else made.record.figures
-    return int(figures["n_before"]) - int(figures["n_after"]), len(planted), int(figures["n_before"])
+        return Cleaned(round(float(told.group(1)) / 100 * total), len(planted), total, None)
+    if made.record is None or made.checkpoint is None:
+        raise Refuted("prep-data left no dataset")
+    lines = made.checkpoint.path.read_text(encoding="utf-8").splitlines()
+    kept = {json.loads(line)["instruction"] for line in lines if line.strip()}
+    before, after = (int(made.record.figures[name]) for name in ("n_before", "n_after"))
+    return Cleaned(before - after, len(planted), before, sum(one.prompt in kept for one in problems))
 
 
 def merge(trial: Trial, params: MergeParams, *models: Made, base: Made | None = None) -> Made:

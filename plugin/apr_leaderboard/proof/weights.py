@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from apr_leaderboard.engine.jobs import Checkpoint
 from apr_leaderboard.errors import HarnessError
+from apr_leaderboard.proof.nothere import NotHere
 
 __all__ = ["Tensors", "read_tensors", "shapes_of"]
 
@@ -17,7 +18,10 @@ Tensors = dict[str, NDArray[np.float32]]
 
 
 def read_tensors(checkpoint: Checkpoint | None) -> Tensors:
-    """Every tensor as float32, by the name it has in the file; for small models. Raises `HarnessError`."""
+    """Every tensor as float32, by the name it has in the file; for small models.
+
+    Raises `HarnessError` without a checkpoint, `NotHere` for a tensor of a dtype that this side does not read.
+    """
     if checkpoint is None:
         raise HarnessError("the job left no checkpoint to read")
     if checkpoint.format == "hf":
@@ -34,7 +38,7 @@ def read_tensors(checkpoint: Checkpoint | None) -> Tensors:
 
 
 def shapes_of(checkpoint: Checkpoint | None) -> dict[str, tuple[int, ...]]:
-    """Name: shape. Raises `HarnessError`."""
+    """Name: shape. Raises as `read_tensors`."""
     return {name: tuple(values.shape) for name, values in read_tensors(checkpoint).items()}
 
 
@@ -47,6 +51,12 @@ def _apr_tensors(path: Path) -> Tensors:
         from safetensors.numpy import load_file
 
         return {name: values.astype(np.float32) for name, values in load_file(path).items()}
-    file = read_apr(path)
-    found = {name: tensor_values(file, name) for name in file.tensors}
-    return {name: values for name, values in found.items() if values is not None}
+    file, found = read_apr(path), {}
+    for name, entry in file.tensors.items():
+        values = tensor_values(file, name)
+        if values is None:
+            raise NotHere(
+                f"needs the values of {name}, which is {entry.dtype}: in .apr files plain floats alone are read"
+            )
+        found[name] = values
+    return found
