@@ -83,7 +83,11 @@ def test_missing_task_is_named_and_the_run_incomplete(project: Project, rows: li
     """Fifteen judged of sixteen: the rate is over fifteen, and says so."""
     result = project.run("-m", "smoke", _write(project, map(_right, rows[1:])), "--apr-report=out")
     result.stdout.fnmatch_lines(
-        ["INCOMPLETE: smoke on samples.jsonl: 15 problems judged", "smoke: no completion for smoke/0"]
+        [
+            "INCOMPLETE: smoke on samples.jsonl: 15 problems judged",
+            "smoke: no completion for smoke/0",
+            "*16 passed, 1 missing*",
+        ]
     )
     [found] = _results(project)["benchmarks"]
     assert (found["n_judged"], found["complete"], found["pass_at_k"]) == (15, False, {"1": 1.0})
@@ -107,6 +111,18 @@ def test_min_pass_is_the_gate(project: Project, rows: list[dict[str, Any]], boun
     assert result.ret == code
     if code:
         result.stdout.fnmatch_lines(["smoke on samples.jsonl by file: pass@1 0.750, at least 0.76 expected"])
+
+
+def test_min_pass_is_not_reached_by_some_of_the_problems(project: Project, rows: list[dict[str, Any]]) -> None:
+    """All of fifteen solved says nothing of the sixteenth; whoever limits the problems asks for no more."""
+    file = _write(project, map(_right, rows[1:]))
+    result = project.run("-m", "smoke", file, "--apr-min-pass=0.5")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["smoke on samples.jsonl by file: pass@1 1.000 of 15 problems alone, at least 0.5 of 16 expected"]
+    )
+    file = _write(project, map(_right, rows[:4]))
+    assert project.run("-m", "smoke", file, "--apr-min-pass=0.5", "--apr-limit=4").ret == 0
 
 
 def test_wrong_reference_solution_makes_the_run_invalid(project: Project, rows: list[dict[str, Any]]) -> None:

@@ -299,8 +299,14 @@ class Thresholds:
         fewest = self._min_solved.get(name)
         if fewest is not None and solved < fewest:
             lines.append(f"{evaluation.title}: solved {solved} of {n}, at least {fewest} expected")
-        rate = score.pass_at_1
+        rate, asked = score.pass_at_1, len(evaluation.problems)
         if self._min_pass is not None and (rate is None or rate < self._min_pass):
             shown = "not measured" if rate is None else f"{rate:.3f}"
             lines.append(f"{evaluation.title}: pass@1 {shown}, at least {self._min_pass:g} expected")
+        elif self._min_pass is not None and n < asked:
+            # The rate of the tasks that somebody chose to answer is not the benchmark's.
+            lines.append(
+                f"{evaluation.title}: pass@1 {rate:.3f} of {n} problems alone, at least {self._min_pass:g} of "
+                f"{asked} expected"
+            )
         return lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from apr_leaderboard.bench import BUILT_IN
 from apr_leaderboard.collect.acceptance import FOLDER, acceptance_marks
 from apr_leaderboard.collect.contracts import bind_contract, contract_files, is_contract
+from apr_leaderboard.collect.expression import alternatives, words_of
 from apr_leaderboard.collect.recipes import is_recipe
 from apr_leaderboard.collect.suites import BUILT_IN_FOLDER, is_suite
 from apr_leaderboard.errors import RequestError
@@ -21,7 +21,6 @@ from apr_leaderboard.pipeline import Settings, Workbench, mark_of
 
 __all__ = ["built_in_named", "choose_arguments", "preload", "register_marks", "suite_folders"]
 
-_WORD = re.compile(r"[A-Za-z_][\w.]*")
 _STAGE_MARKS = {f"stage_{stage.value.replace('-', '_')}": stage for stage in StageName}
 _BY_MARK = (pytest.Config.ArgsSource.TESTPATHS, pytest.Config.ArgsSource.INVOCATION_DIR)
 
@@ -45,46 +44,48 @@ def register_marks(config: pytest.Config) -> None:
 def choose_arguments(config: pytest.Config, settings: Settings) -> None:
     """Where no file is named, let `-m recipe_a` collect that recipe alone and `-m humaneval` that benchmark alone.
 
-    Collecting the whole tree to throw nearly all of it away would cost seconds at every start. Raises `RequestError`
-    for a benchmark asked for without a model or completions.
+    `-m "recipe_a or humaneval"` collects both. Collecting the whole tree to throw nearly all of it away would cost
+    seconds at every start. Raises `RequestError` for a benchmark asked for without a model or completions.
     """
     if config.args_source not in _BY_MARK:
         return
-    words = words_of(config)
-    if words & acceptance_marks(config.rootpath).keys():
-        config.args = [str(config.rootpath / FOLDER)]
+    found = [_places(config, words) for words in alternatives(config.option.markexpr or "")]
+    chosen = list(dict.fromkeys(place for places in found for place in places))
+    if not chosen:
         return
+    benchmarks = [place for place in chosen if place == str(BUILT_IN_FOLDER) or is_suite(Path(place))]
+    if benchmarks and settings.model is None and settings.completions is None:
+        built_in = benchmarks[0] == str(BUILT_IN_FOLDER)
+        mark = mark_of(built_in_named(config)[0] if built_in else Path(benchmarks[0]).stem)
+        raise RequestError(
+            f"-m {mark}: got neither a model nor completions; accepted: "
+            f"pytest -m {mark} --apr-model MODEL, or pytest -m {mark} --apr-completions samples.jsonl"
+        )
+    # Of `recipe_a or slow`, what is slow may be anywhere.
+    config.args = [*chosen, *(config.args if not all(found) else ())]
+
+
+def _places(config: pytest.Config, words: set[str]) -> list[str]:
+    """Where the items are that carry all these marks; nowhere in particular if that is not known."""
+    of_criteria = words & acceptance_marks(config.rootpath).keys()
+    if of_criteria:
+        # `real_apr` is a mark of a project's own tests as well.
+        return [str(config.rootpath / FOLDER), *(config.args if of_criteria == {"real_apr"} else ())]
     files = [file for file in _recipe_files(config) if words & {*recipe_marks(file.stem)}]
     if not files and words & _STAGE_MARKS.keys():
         files = list(_recipe_files(config))
+    if not files:
+        contracts = contract_files(config.rootpath)
+        files = [file for file in contracts if "contracts" in words or contract_mark(file.stem) in words]
     if files:
-        config.args = [str(file) for file in files]
-        return
-    contracts = contract_files(config.rootpath)
-    files = [file for file in contracts if "contracts" in words or contract_mark(file.stem) in words]
-    if files:
-        config.args = [str(file) for file in files]
-        return
-    suites = [str(file) for file in _suite_files(config) if mark_of(file.stem) in words]
-    built_in = [str(BUILT_IN_FOLDER)] if built_in_named(config) else []
-    if suites or built_in:
-        if settings.model is None and settings.completions is None:
-            mark = mark_of(Path(suites[0]).stem if suites else built_in_named(config)[0])
-            raise RequestError(
-                f"-m {mark}: got neither a model nor completions; accepted: "
-                f"pytest -m {mark} --apr-model MODEL, or pytest -m {mark} --apr-completions samples.jsonl"
-            )
-        config.args = [*built_in, *suites]
-
-
-def words_of(config: pytest.Config) -> set[str]:
-    """The marks that the -m expression names."""
-    return set(_WORD.findall(config.option.markexpr or "")) - {"and", "or", "not"}
+        return [str(file) for file in files]
+    built_in = [str(BUILT_IN_FOLDER)] if words & {mark_of(name) for name in _built_in()} else []
+    return [*built_in, *(str(file) for file in _suite_files(config) if mark_of(file.stem) in words)]
 
 
 def built_in_named(config: pytest.Config) -> tuple[str, ...]:
     """The built-in benchmarks that the -m expression names."""
-    words = words_of(config)
+    words = words_of(config.option.markexpr or "")
     return tuple(name for name in _built_in() if mark_of(name) in words)
 
 

@@ -36,7 +36,10 @@ def payload_of(report: pytest.TestReport) -> dict[str, Any] | None:
 
 
 def status_of(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Category, letter and word for outcomes that pytest does not know; None leaves it to pytest."""
+    """Category, letter and word for outcomes that pytest does not know; None leaves it to pytest.
+
+    `missing` is a problem that a file of completions has no answer to: nobody knows whether it would be solved.
+    """
     payload = payload_of(report)
     if payload is None:
         return None
@@ -49,5 +52,5 @@ def status_of(report: pytest.TestReport) -> tuple[str, str, str] | None:
         return (outcome, outcome[0], outcome.upper())
     result = payload.get("problem", {}).get("result")
     if report.passed and result is not None and not result["c"]:
-        return "unsolved", "u", "UNSOLVED"
+        return ("unsolved", "u", "UNSOLVED") if result["n"] else ("missing", "m", "MISSING")
     return None
