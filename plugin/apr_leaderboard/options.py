@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import pytest
 
 from apr_leaderboard.criteria import GATES, GateName
 from apr_leaderboard.pipeline import Settings, Stated
+from apr_leaderboard.store import is_url
 
 __all__ = ["OPTIONS", "Option", "Options", "add_options", "join_paths", "read_options"]
 
@@ -111,6 +113,23 @@ def _file(text: str) -> Path:
     return path.resolve()
 
 
+def _report(text: str) -> Path:
+    """Known before the run rather than after it, as far as it can be."""
+    path = Path(text).expanduser().resolve()
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ValueError(
+            f"a folder, or a place for one ({nearest} is {'not writable' if nearest.is_dir() else 'a file'})"
+        )
+    return path
+
+
+def _store(text: str) -> str:
+    if not is_url(text) and Path(text).expanduser().is_file():
+        raise ValueError("a folder, or a URL")
+    return text
+
+
 def _who(text: str) -> Stated:
     match = _WHO.fullmatch(text)
     if match is None:
@@ -143,8 +162,9 @@ OPTIONS: tuple[Option, ...] = (
         "apr-store",
         "where results are kept (default: the user's cache folder); a URL, such as s3://bucket/path, shares them",
         "DIR|URL",
+        _store,
     ),
-    Option("apr-report", "write results.json and its evidence here", "DIR"),
+    Option("apr-report", "write results.json and its evidence here", "DIR", _report),
     Option(
         "apr-gate",
         "end with 0, 1 or (where the run decides nothing) 2: criteria: all that the profile requires pass; "
@@ -272,7 +292,7 @@ def read_options(config: pytest.Config) -> Options:
         plan=bool(values["plan"]),
         falsify=bool(values["falsify"]),
         store=values["store"],
-        report=Path(values["report"]).resolve() if values["report"] else None,
+        report=values["report"],
         gate=values["gate"],
         baseline=_baseline(values["gate"], values["baseline"]),
     )
@@ -290,8 +310,8 @@ def _stated(config: pytest.Config, values: Mapping[str, Any]) -> Stated | None:
 
 def _baseline(gate: str | None, given: str | None) -> Path | None:
     if (gate == "regression") != (given is not None):
-        got = f"--apr-gate {gate}" if given is None else "--apr-baseline alone"
-        raise pytest.UsageError(f"{got}; accepted: --apr-gate regression with --apr-baseline results.json")
+        got = "--apr-gate regression alone" if given is None else "--apr-baseline without --apr-gate regression"
+        raise pytest.UsageError(f"got {got}; accepted: --apr-gate regression with --apr-baseline results.json")
     path = None if given is None else Path(given).expanduser().resolve()
     if path is not None and not (path.is_file() or (path / "results.json").is_file()):
         raise pytest.UsageError(f"--apr-baseline: got {given!r}; accepted: a results.json, or a folder with one")

@@ -14,13 +14,6 @@ from plugin_types import Project
 _CLI = Path(sys.executable).with_name("apr-leaderboard")
 
 
-@pytest.fixture
-def rows(project_root: Path) -> list[dict[str, Any]]:
-    """The smoke suite's problems."""
-    file = project_root / "recipes" / "suites" / "smoke.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
 def _write(project: Project, lines: Iterable[dict[str, Any]]) -> str:
     (project.path / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return "--apr-completions=samples.jsonl"
@@ -34,11 +27,6 @@ def _wrong(row: dict[str, Any]) -> dict[str, Any]:
     return {"task_id": row["task_id"], "completion": "    return 'no'\n"}
 
 
-def _results(project: Project) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((project.path / "out" / "results.json").read_text())
-    return loaded
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_file_of_right_and_wrong_answers_is_counted(project: Project, rows: list[dict[str, Any]], workers: int) -> None:
     """Twelve right, four wrong: 75 %, four unsolved, exit 0; no engine is asked."""
@@ -47,7 +35,7 @@ def test_file_of_right_and_wrong_answers_is_counted(project: Project, rows: list
     assert result.ret == 0
     assert project.calls == []
     result.stdout.fnmatch_lines(["smoke *12/16*pass@1 75.0% [[]50.5%, 89.8%[]]", "*13 passed, 4 unsolved*"])
-    [found] = _results(project)["benchmarks"]
+    [found] = project.results()["benchmarks"]
     assert found["pass_at_k"] == {"1": 0.75}
     assert found["interval"]["1"]["method"] == "wilson"
     assert [p["verdict"] for p in found["problems"]] == ["passed"] * 12 + ["wrong"] * 4
@@ -72,8 +60,13 @@ def test_many_samples_give_pass_at_k_with_bootstrap_interval(project: Project, r
     file = _write(project, [make(row) for row in rows for make in (_wrong if row is rows[-1] else _right, _wrong)])
     result = project.run("-m", "smoke", file, "--apr-report=out", "--apr-k=1,2,5")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["smoke on samples.jsonl: 1.9 distinct answers a problem, of up to 2"])
-    [found] = _results(project)["benchmarks"]
+    result.stdout.fnmatch_lines(
+        [
+            "smoke on samples.jsonl: 1.9 distinct answers a problem, of up to 2",
+            "smoke on samples.jsonl: pass@5 not measured: not every problem has more than 2 samples",
+        ]
+    )
+    [found] = project.results()["benchmarks"]
     assert found["pass_at_k"] == {"1": 15 / 32, "2": 15 / 16}
     assert found["interval"]["2"]["method"].startswith("bootstrap over problems")
     assert {(p["n"], p["c"], p["distinct"]) for p in found["problems"]} == {(2, 1, 2), (2, 0, 1)}
@@ -89,7 +82,7 @@ def test_missing_task_is_named_and_the_run_incomplete(project: Project, rows: li
             "*16 passed, 1 missing*",
         ]
     )
-    [found] = _results(project)["benchmarks"]
+    [found] = project.results()["benchmarks"]
     assert (found["n_judged"], found["complete"], found["pass_at_k"]) == (15, False, {"1": 1.0})
 
 
@@ -125,24 +118,34 @@ def test_min_pass_is_not_reached_by_some_of_the_problems(project: Project, rows:
     assert project.run("-m", "smoke", file, "--apr-min-pass=0.5", "--apr-limit=4").ret == 0
 
 
-def test_wrong_reference_solution_makes_the_run_invalid(project: Project, rows: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"canonical_solution": "    return None\n"}, "its reference solution is judged wrong*"),
+        ({"test": "def check(candidate):\n    pass\n"}, "a wrong answer planted there passes"),
+    ],
+    ids=["wrong solution", "test that cannot fail"],
+)
+def test_problem_that_is_wrong_itself_makes_the_run_invalid(
+    project: Project, rows: list[dict[str, Any]], change: dict[str, str], words: str
+) -> None:
     """The self-check fails, so no score counts, however good it looks."""
     suites = project.path / "recipes" / "suites"
     real = suites.resolve()
     suites.unlink()
     suites.mkdir()
     (suites / "smoke.yaml").write_text((real / "smoke.yaml").read_text())
-    broken = [{**rows[0], "canonical_solution": "    return None\n"}, *rows[1:]]
+    broken = [{**rows[0], **change}, *rows[1:]]
     (suites / "smoke.jsonl").write_text("".join(json.dumps(row) + "\n" for row in broken))
     result = project.run("-m", "smoke", _write(project, map(_right, rows)), "--apr-report=out")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "INVALID RUN: smoke/0: its reference solution is judged wrong*",
+            f"INVALID RUN: smoke/0: {words}",
             "a self-check failed: no score of this run counts",
         ]
     )
-    assert _results(project)["run"]["valid"] is False
+    assert project.results()["run"]["valid"] is False
 
 
 def test_answers_of_an_earlier_run_are_extracted_and_scored_again(project: Project, rows: list[dict[str, Any]]) -> None:
@@ -238,5 +241,5 @@ def test_store_and_report_not_there_yet_may_be_written_with_a_blank(
     file = _write(project, map(_right, rows))
     result = project.run("-m", "smoke", file, "--apr-store", "new", "--apr-report", "out", workers=2)
     assert result.ret == 0
-    [found] = _results(project)["benchmarks"]
+    [found] = project.results()["benchmarks"]
     assert found["pass_at_k"] == {"1": 1.0}

@@ -44,7 +44,11 @@ def plots(
         if picture.draw is None:
             typer.echo(f"{picture.name}: left out, it needs {picture.needs}", err=True)
             continue
-        files = save(picture.draw(), (out or reports / "plots") / picture.name, formats)
+        stem = (out or reports / "plots") / picture.name
+        try:
+            files = save(picture.draw(), stem, formats)
+        except OSError as error:
+            raise RequestError(f"{stem}: cannot be written: {error.strerror}; accepted: --out DIR") from None
         written[picture.name] = [str(file) for file in files]
         if not as_json:
             typer.echo("\n".join(written[picture.name]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apr_leaderboard.errors import AprLeaderboardError
 from apr_leaderboard.model.results import Results, RunInfo
 from apr_leaderboard.pipeline import Workbench
 from apr_leaderboard.report.evidence import write_evidence
@@ -41,7 +42,7 @@ class Controller:
         self._progress = ProgressLine(run_folder / "progress", lambda: self._log.standings, stream)
         self._progress.start()
         self._results: Results | None = None
-        self._written: Path | None = None
+        self._report_line = ""
 
     @property
     def results(self) -> Results | None:
@@ -65,10 +66,18 @@ class Controller:
         if self._log.invalid and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._report is not None:
-            self._written = write_results(self._report, self._results)
-            workbench = self._workbench()
-            if workbench is not None:
-                write_evidence(self._report, workbench)
+            try:
+                self._report_line = f"report: {self._write(self._report, self._results)}"
+            except (OSError, AprLeaderboardError) as error:
+                self._report_line = f"REPORT NOT WRITTEN: {error}; run again, it is made of what the store has"
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def _write(self, folder: Path, results: Results) -> Path:
+        written = write_results(folder, results)
+        workbench = self._workbench()
+        if workbench is not None:
+            write_evidence(folder, workbench)
+        return written
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say what it came to."""
@@ -79,10 +88,10 @@ class Controller:
             terminalreporter.line(f"INVALID RUN: {line}")
         if self._log.invalid:
             terminalreporter.line("a self-check failed: no score of this run counts")
-        for line in summary_lines(self._results):
+        for line in summary_lines(self._results, self._log.ks):
             terminalreporter.line(line)
-        if self._written is not None:
-            terminalreporter.line(f"report: {self._written}")
+        if self._report_line:
+            terminalreporter.line(self._report_line)
 
     def pytest_unconfigure(self) -> None:
         """Stop the progress line and remove what the run left for it."""

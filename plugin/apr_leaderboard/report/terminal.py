@@ -13,11 +13,11 @@ __all__ = ["summary_lines"]
 _MOST_NAMED = 8
 
 
-def summary_lines(results: Results) -> Iterator[str]:
-    """Plain text, one line each."""
+def summary_lines(results: Results, ks: Sequence[int] = (1,)) -> Iterator[str]:
+    """Plain text, one line each; `ks` is what was asked of pass@k."""
     yield from _stage_tables(results.stages)
     if results.benchmarks:
-        yield from _benchmark_table(results.benchmarks)
+        yield from _benchmark_table(results.benchmarks, ks)
     if results.obligations:
         yield from _obligations(results.obligations)
     if results.criteria:
@@ -54,7 +54,7 @@ def _stage_cell(stage: StageResult) -> str:
     return f"{stage.outcome.value} ({how})" if stage.outcome.value == "passed" else stage.outcome.value
 
 
-def _benchmark_table(benchmarks: Sequence[BenchmarkResult]) -> Iterator[str]:
+def _benchmark_table(benchmarks: Sequence[BenchmarkResult], ks: Sequence[int]) -> Iterator[str]:
     table = [["benchmark", "model", "engine", "profile", "solved", "pass@k"]]
     for one in benchmarks:
         subject = f"{one.model} after {one.after}" if one.after else one.model
@@ -78,6 +78,12 @@ def _benchmark_table(benchmarks: Sequence[BenchmarkResult]) -> Iterator[str]:
         missing = [problem.task_id for problem in one.problems if not problem.n]
         if missing:
             yield f"{one.name}: no completion for {_some(missing)}"
+        lacking = [k for k in ks if str(k) not in one.pass_at_k]
+        if lacking and one.n_judged:
+            fewest = min(problem.n for problem in one.problems if problem.n)
+            names = ", ".join(f"pass@{k}" for k in lacking)
+            samples = f"{fewest} sample{'' if fewest == 1 else 's'}"
+            yield f"{one.name} on {one.model}: {names} not measured: not every problem has more than {samples}"
 
 
 def _obligations(obligations: Sequence[ObligationResult]) -> Iterator[str]:
