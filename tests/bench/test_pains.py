@@ -77,9 +77,16 @@ def test_pain_9_a_dataset_whose_own_solutions_fail_is_found_before_any_score(tmp
 def test_pain_9_a_check_that_cannot_fail_is_found_too(tmp_path: Path) -> None:
     """The other half of the same: a wrong program must be seen to fail (bigcode-project/bigcodebench#13)."""
     path = tmp_path / "mine.jsonl"
-    path.write_text(json.dumps(_ROW | {"test": "def check(candidate):\n    pass\n"}) + "\n")
-    _, wrong = self_check_programs(load(Benchmark(name="mine", format="humaneval"), path).problems[0])
-    exec(f"{wrong.source}\n{wrong.check}", {})  # passes, which is what makes the problem invalid
+    path.write_text(
+        "".join(
+            json.dumps(row) + "\n" for row in (_ROW | {"task_id": "my/1", "test": "def check(candidate): ..."}, _ROW)
+        )
+    )
+    loaded = load(Benchmark(name="mine", format="humaneval"), path)
+    toothless, sound = (self_check_programs(problem)[1] for problem in loaded.problems)
+    exec(f"{toothless.source}\n{toothless.check}", {})  # passes, which is what makes the problem invalid
+    with pytest.raises(AssertionError):
+        exec(f"{sound.source}\n{sound.check}", {})
 
 
 def test_pain_12_two_runs_that_differ_name_the_tasks_that_flipped() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +55,11 @@ class Project:
         file = self.path / "calls"
         return file.read_text().splitlines() if file.exists() else []
 
+    def results(self, folder: str = "out") -> dict[str, Any]:
+        """The results.json of the report in that folder."""
+        loaded: dict[str, Any] = json.loads((self.path / folder / "results.json").read_text())
+        return loaded
+
     def order(self, *lines: str) -> None:
         """Tell the fake engine how to misbehave."""
         (self.path / "orders").write_text("\n".join(lines))
@@ -76,3 +83,10 @@ def project(bare_project: pytest.Pytester) -> Project:
     bare_project.makeini("[pytest]\naddopts = --strict-markers\n")
     (bare_project.path / "recipes" / "recipe-x-test.yaml").write_text(_RECIPE)
     return Project(bare_project)
+
+
+@pytest.fixture
+def rows(project_root: Path) -> list[dict[str, Any]]:
+    """The smoke suite's problems."""
+    file = project_root / "recipes" / "suites" / "smoke.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]

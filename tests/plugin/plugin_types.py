@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -23,6 +23,10 @@ class Project(Protocol):
     @property
     def calls(self) -> list[str]:
         """What the fake engine was asked to do so far."""
+        ...
+
+    def results(self, folder: str = "out") -> dict[str, Any]:
+        """The results.json of the report in that folder."""
         ...
 
     def order(self, *lines: str) -> None:

@@ -18,13 +18,6 @@ _MODEL = "qwen2.5-coder-0.5b-instruct-q4_k_m"
 _FILE = "--apr-completions=samples.jsonl"
 
 
-@pytest.fixture
-def rows(project_root: Path) -> list[dict[str, Any]]:
-    """The smoke suite's problems."""
-    file = project_root / "recipes" / "suites" / "smoke.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
 def _write(project: Project, rows: Sequence[dict[str, Any]], *finish: str) -> str:
     """Every problem answered rightly, the first lines with a reason for their end; returns the file's digest."""
     lines = [{"task_id": row["task_id"], "completion": row["canonical_solution"]} for row in rows]
@@ -41,11 +34,6 @@ def _lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
 
 
-def _results(project: Project, folder: str = "out") -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((project.path / folder / "results.json").read_text())
-    return loaded
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_stated_run_stands_under_engine_and_model_with_the_file_as_evidence(
     project: Project, rows: list[dict[str, Any]], workers: int
@@ -56,7 +44,7 @@ def test_stated_run_stands_under_engine_and_model_with_the_file_as_evidence(
     result = project.run("-m", "smoke", _FILE, *said, "--apr-report=out", workers=workers)
     assert result.ret == 0
     result.stdout.fnmatch_lines([f"smoke on {_MODEL} by apr: as stated of samples.jsonl (sha256 {digest[:16]}...)"])
-    [found] = _results(project)["benchmarks"]
+    [found] = project.results()["benchmarks"]
     assert (found["engine"], found["model"]) == ("apr", _MODEL)
     assert found["decoding"] == {"temperature": 0.0, "max_tokens": 64}
     assert found["completions"] == {
@@ -64,7 +52,7 @@ def test_stated_run_stands_under_engine_and_model_with_the_file_as_evidence(
         "sha256": digest,
         "stated": ["engine", "model", "decoding"],
     }
-    assert _results(project)["run"]["models"] == {"samples.jsonl": digest}
+    assert project.results()["run"]["models"] == {"samples.jsonl": digest}
     assert [file.name for file in (project.path / "out" / "verdicts").iterdir()] == [
         f"smoke-{_MODEL}-apr-standard@1.jsonl"
     ]
@@ -76,7 +64,7 @@ def test_file_nobody_says_anything_of_keeps_its_name_and_no_decoding(
     """Without the option a temperature says nothing of answers that are there."""
     digest = _write(project, rows)
     project.run("-m", "smoke", _FILE, "--apr-temperature=0.8", "--apr-report=out")
-    [found] = _results(project)["benchmarks"]
+    [found] = project.results()["benchmarks"]
     assert (found["engine"], found["model"], found["decoding"]) == ("file", "samples.jsonl", {})
     assert found["completions"] == {"file": "samples.jsonl", "sha256": digest, "stated": []}
 
@@ -87,10 +75,10 @@ def test_default_temperature_is_not_taken_for_the_users_word(project: Project, r
     _write(project, rows)
     who = "--apr-completions-of=apr:m"
     project.run("-m", "smoke", _FILE, who, "--apr-report=out")
-    assert _results(project)["benchmarks"][0]["completions"]["stated"] == ["engine", "model"]
+    assert project.results()["benchmarks"][0]["completions"]["stated"] == ["engine", "model"]
     (project.path / "tox.ini").write_text("[pytest]\napr_temperature = 0.8\n")
     project.run("-m", "smoke", _FILE, who, "--apr-report=ini")
-    assert _results(project, "ini")["benchmarks"][0]["decoding"] == {"temperature": 0.8}
+    assert project.results("ini")["benchmarks"][0]["decoding"] == {"temperature": 0.8}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +107,7 @@ def test_line_that_ended_by_context_is_that_verdict_and_other_reasons_are_kept(
     """Where the prompt did not fit no program runs, even a right one; `length` decides nothing; other words are left."""
     _write(project, rows, "context", "length", "eos_token")
     project.run("-m", "smoke", _FILE, "--apr-report=out", workers=workers)
-    [found] = _results(project)["benchmarks"]
+    [found] = project.results()["benchmarks"]
     assert [one["verdict"] for one in found["problems"]] == ["context"] + ["passed"] * 15
     samples, evidence = (_lines(project.path / "out" / kind) for kind in ("samples", "evidence"))
     assert [line.get("finish") for line in samples] == ["context", "length"] + [None] * 14
@@ -133,7 +121,7 @@ def test_samples_of_a_run_are_scored_to_the_same_and_explained(project: Project,
     project.run("-m", "smoke", _FILE, "--apr-report=out")
     [samples] = (project.path / "out" / "samples").iterdir()
     project.run("-m", "smoke", f"--apr-completions={samples}", "--apr-report=again")
-    assert _results(project, "again")["benchmarks"][0]["problems"] == _results(project)["benchmarks"][0]["problems"]
+    assert project.results("again")["benchmarks"][0]["problems"] == project.results()["benchmarks"][0]["problems"]
     shown = project.pytester.run(_CLI, "explain", "out", rows[0]["task_id"], "--rerun")
     assert shown.ret == 0
     shown.stdout.fnmatch_lines(["verdict: context *", "the answer ended by: context"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -25,13 +24,8 @@ def _with_alerts(project: Project, *alerts: str) -> None:
     file.write_text(file.read_text().partition("\nmonitoring:")[0] + _ALERTS + lines)
 
 
-def _results(project: Project) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((project.path / "out" / "results.json").read_text())
-    return loaded
-
-
 def _stage(project: Project, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(stage for stage in _results(project)["stages"] if stage["stage"] == name)
+    found: dict[str, Any] = next(stage for stage in project.results()["stages"] if stage["stage"] == name)
     return found
 
 
@@ -84,7 +78,7 @@ def test_alert_of_one_recipe_does_not_stop_another(project: Project) -> None:
     (first.parent / "recipe-y-test.yaml").write_text(first.read_text().replace("recipe-x", "recipe-y"))
     _with_alerts(project, "{condition: loss > 10, action: stop}")
     project.run("-m", "recipe_x or recipe_y", "--apr-report=out")
-    outcomes = {(s["recipe"], s["stage"]): s["outcome"] for s in _results(project)["stages"]}
+    outcomes = {(s["recipe"], s["stage"]): s["outcome"] for s in project.results()["stages"]}
     assert outcomes[("recipe-x-test", "finetune")] == "failed"
     assert outcomes[("recipe-y-test", "eval")] == "passed"
 
@@ -114,7 +108,7 @@ def test_experiment_and_tags_stand_in_the_results(project: Project) -> None:
     """Once a recipe and engine."""
     _with_alerts(project, "{condition: loss > 10, action: warn}")
     project.run("-m", "recipe_x", "--apr-report=out")
-    assert _results(project)["tracking"] == [
+    assert project.results()["tracking"] == [
         {"recipe": "recipe-x-test", "engine": "reference", "profile": "smoke", "experiment": "my-experiment",
          "tags": {"method": "lora"}}
     ]  # fmt: skip

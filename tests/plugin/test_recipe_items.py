@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from plugin_types import Project
-
-
-def _results(project: Project) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((project.path / "out" / "results.json").read_text())
-    return loaded
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -20,7 +14,7 @@ def test_recipe_runs_every_stage_and_problem(project: Project, workers: int) -> 
     result = project.run("-m", "recipe_x", "--apr-report=out", workers=workers)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*19 passed, 16 unsolved*"])
-    found = _results(project)
+    found = project.results()
     assert [(s["stage"], s["outcome"]) for s in found["stages"]] == [
         ("import", "passed"),
         ("finetune", "passed"),
@@ -39,7 +33,7 @@ def test_second_run_asks_no_engine(project: Project) -> None:
     result = project.run("-m", "recipe_x", "--apr-report=out")
     assert result.ret == 0
     assert project.calls == calls
-    assert all(stage["cached"] for stage in _results(project)["stages"])
+    assert all(stage["cached"] for stage in project.results()["stages"])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -56,7 +50,7 @@ def test_failed_stage_fails_and_later_ones_are_not_reached(project: Project, wor
     result = project.run("-m", "recipe_x", "--apr-report=out", workers=workers)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*my own words*", "*1 failed, 1 passed, 16 unsolved, 17 not reached*"])
-    outcomes = {s["stage"]: (s["outcome"], s["reason"]) for s in _results(project)["stages"]}
+    outcomes = {s["stage"]: (s["outcome"], s["reason"]) for s in project.results()["stages"]}
     assert outcomes["finetune"] == ("failed", "reference: will not finetune")
     assert outcomes["eval"] == ("not-reached", "finetune failed")
     assert project.calls.count("finetune") == 1
@@ -70,7 +64,7 @@ def test_stage_that_did_another_thing_fails_and_later_ones_go_on(project: Projec
         result = project.run("-m", "recipe_x", "--apr-report=out", workers=workers)
         assert result.ret == 1
         result.stdout.fnmatch_lines(["*not what was asked for:*", "*odd: did it oddly*", "*1 failed, 18 passed*"])
-        outcomes = {s["stage"]: s["outcome"] for s in _results(project)["stages"]}
+        outcomes = {s["stage"]: s["outcome"] for s in project.results()["stages"]}
         assert outcomes == {"import": "passed", "finetune": "failed", "eval": "passed"}
 
 
@@ -183,5 +177,5 @@ def test_killed_worker_fails_the_run_and_the_next_goes_on(project: Project) -> N
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*worker 'gw*' crashed while running 'recipes/recipe-x-test.yaml::*"])
     assert project.run("-m", "recipe_x", "--apr-report=out", workers=2).ret == 0
-    assert all(benchmark["complete"] for benchmark in _results(project)["benchmarks"])
+    assert all(benchmark["complete"] for benchmark in project.results()["benchmarks"])
     assert "generate 13" in project.calls
