@@ -95,8 +95,28 @@ def test_engines_stand_side_by_side_with_the_problems_only_one_solves(recorder: 
     ]
     [pair] = board.pairs
     assert pair.engines == ("apr", "reference")
-    assert [len(tasks) for tasks in pair.only] == [0, 10]
-    assert pair.p_value == pytest.approx(2 / 2**10)
+    assert [len(tasks) for tasks in pair.better] == [0, 10]
+    assert pair.comparison.p_value == pytest.approx(2 / 2**10)
+
+
+def test_engines_of_several_samples_are_compared_by_rates(recorder: Recorder) -> None:
+    """Every problem is solved by some sample of both; one engine does it once of four, the other always."""
+    often, seldom = [["passed"] * 4] * 20, [["passed", "wrong", "wrong", "wrong"]] * 20
+    recorder.run("a", recorder.evaluation(often, temperature=0.8), day=1)
+    recorder.run("b", recorder.evaluation(seldom, temperature=0.8, engine="apr"), day=2)
+    [pair] = _board(recorder).pairs
+    assert [len(tasks) for tasks in pair.better] == [0, 20]
+    assert pair.comparison.p_value < 0.001
+    page = page_of(_board(recorder), recorder.root)
+    assert "more often: apr: 0<br>reference: 20 (HumanEval/0" in page
+    assert '<small>qwen-official@1, T 0.8, 4 samples</small></th><td data-label="Benchmark">' in page
+
+
+def test_run_that_is_not_valid_stands_beside_no_engine(recorder: Recorder) -> None:
+    """Its verdicts say nothing of who solves what."""
+    recorder.run("a", recorder.evaluation(verdicts_of(3, 4)), day=1)
+    recorder.run("b", recorder.evaluation(verdicts_of(0, 4), engine="apr"), day=2, valid=False)
+    assert _board(recorder).pairs == ()
 
 
 _GIVEN = GivenAnswers(file="answers.jsonl", sha256="ab" * 32, stated=("engine", "model", "decoding"))

@@ -46,6 +46,27 @@ def test_history_keeps_sampled_and_greedy_apart(recorder: Recorder, capsys: pyte
     assert all(entry["lost"] is None for entry in _told(["history", "--reports", str(recorder.root)], capsys))
 
 
+def test_history_of_several_samples_goes_by_rates(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each problem is still solved by some sample, but by one of four where it was all."""
+    for day, samples in ((1, ["passed"] * 4), (2, ["passed", "wrong", "wrong", "wrong"])):
+        recorder.run(f"r{day}", recorder.evaluation([samples] * 12, temperature=0.8), day=day)
+    _, second = _told(["history", "--reports", str(recorder.root)], capsys)
+    assert (len(second["lost"]), second["gained"], second["solved"]) == (12, [], 12)
+    assert second["p_value"] < 0.01
+
+
+def test_history_holds_nothing_against_a_run_that_is_not_valid(
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run after it is held against the one before it."""
+    recorder.run("first", recorder.evaluation(verdicts_of(3, 4)), day=1)
+    recorder.run("broken", recorder.evaluation(verdicts_of(0, 4)), day=2, valid=False)
+    recorder.run("last", recorder.evaluation(verdicts_of(2, 4)), day=3)
+    told = _told(["history", "--reports", str(recorder.root)], capsys)
+    assert [one["lost"] for one in told] == [None, None, ["HumanEval/2"]]
+    assert told[1]["caveat"] == "INVALID"
+
+
 def test_history_says_whose_engine_is_only_stated(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
     """In the column where another run has its engine's version."""
     given = GivenAnswers(file="x.jsonl", sha256="0" * 64, stated=("engine", "model"))

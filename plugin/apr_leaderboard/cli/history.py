@@ -28,7 +28,8 @@ def history(
 ) -> None:
     """Every recorded run of each model and benchmark by date, with what it lost and gained against the one before.
 
-    p is McNemar's exact test of those flips. Dates are the runs' own, so no git and no database is needed.
+    p is that of `compare`: McNemar's exact test of those flips, of several samples the paired test of the rates. Dates
+    are the runs' own, so no git and no database is needed.
     """
     found = history_of(find_runs(reports), benchmark=benchmark, model=model, engine=engine)
     if not found:

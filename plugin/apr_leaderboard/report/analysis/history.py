@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from apr_leaderboard.bench import mcnemar_exact
+from apr_leaderboard.bench import compare_counts
 from apr_leaderboard.model.results import BenchmarkResult, Interval
 from apr_leaderboard.report.runs import FoundRuns, RecordedRun, decoding_of, subject_of
 
@@ -16,8 +16,10 @@ __all__ = ["HistoryEntry", "history_of"]
 class HistoryEntry:
     """One run's measurement, against the one before it of the same model, benchmark, engine and way of asking.
 
-    `lost`, `gained` and `p_value` (McNemar's exact test) are None for the first, and where not the same problems were
-    judged. Rates are fractions. `stated`: model and engine are somebody's word for a file of completions.
+    `lost`, `gained` (of several samples a problem: whose rate is lower or higher) and `p_value` are those of
+    `compare_counts`; None for the first, where not the same problems were judged, and for a run that is not valid,
+    which is nothing to hold the next against either. Rates are fractions. `stated`: model and engine are somebody's
+    word for a file of completions.
     """
 
     started: str
@@ -54,14 +56,12 @@ def history_of(
 
 
 def _series(measured: Iterable[tuple[RecordedRun, BenchmarkResult]]) -> Iterator[HistoryEntry]:
-    before: dict[str, bool] | None = None
+    before: dict[str, tuple[int, int]] | None = None
     for run, result in measured:
-        now = {problem.task_id: problem.c > 0 for problem in result.problems if problem.n}
-        lost = gained = p_value = None
-        if before is not None and set(before) == set(now):
-            lost = tuple(task for task in now if before[task] and not now[task])
-            gained = tuple(task for task in now if now[task] and not before[task])
-            p_value = mcnemar_exact(len(lost), len(gained))
+        now = {problem.task_id: (problem.n, problem.c) for problem in result.problems if problem.n}
+        valid = run.results.run.valid
+        same = before is not None and bool(now) and set(before) == set(now)
+        change = compare_counts(before, now) if before is not None and same and valid else None
         # An engine of the run that happens to have the stated name is not the one that answered.
         seen = () if result.stated else run.results.run.engines
         identity = next((one for one in seen if one.name == result.engine), None)
@@ -73,18 +73,18 @@ def _series(measured: Iterable[tuple[RecordedRun, BenchmarkResult]]) -> Iterator
             engine=result.engine,
             profile=result.profile,
             decoding=decoding_of(result),
-            solved=sum(now.values()),
+            solved=sum(passed > 0 for _, passed in now.values()),
             judged=result.n_judged,
             pass_at_1=result.pass_at_k.get("1"),
             interval=result.interval.get("1"),
             engine_version=identity.version if identity else "",
             caveat=_caveat(run, result),
             stated=result.stated,
-            lost=lost,
-            gained=gained,
-            p_value=p_value,
+            lost=None if change is None else change.lost,
+            gained=None if change is None else change.gained,
+            p_value=None if change is None else change.p_value,
         )
-        before = now
+        before = now if valid else before
 
 
 def _caveat(run: RecordedRun, result: BenchmarkResult) -> str:

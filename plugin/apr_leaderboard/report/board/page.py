@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-from apr_leaderboard.bench import BUILT_IN
+from apr_leaderboard.bench import BUILT_IN, RateComparison
 from apr_leaderboard.model.results import BenchmarkResult
 from apr_leaderboard.report.board.drawings import interval_bar, sparkline
 from apr_leaderboard.report.board.published import Standing
@@ -165,18 +165,23 @@ def _pairs(board: Board) -> Iterator[str]:
     if not board.pairs:
         return
     yield "<h2>Engines side by side</h2>"
-    yield "<p class=soft>The same problems, asked of the same model in the same way; p by McNemar's exact test.</p>"
+    yield (
+        "<p class=soft>The same problems, asked of the same model in the same way; p by McNemar's exact test, of "
+        "several samples by flipping the signs of the problems' differences in rate.</p>"
+    )
     yield '<div class="wide"><table id="pairs"><thead><tr><th>Model<th>Benchmark<th>Only one solves it<th>p'
     yield "</tr></thead><tbody>"
     for pair in board.pairs:
         only = "<br>".join(
             f"{escape(engine)}: {len(tasks)}" + (f" ({escape(_some(tasks))})" if tasks else "")
-            for engine, tasks in zip(pair.engines, pair.only, strict=True)
+            for engine, tasks in zip(pair.engines, pair.better, strict=True)
         )
+        found, about = pair.comparison, f"{pair.row.profile}, {pair.row.decoding}"
+        often = "more often: " if isinstance(found, RateComparison) else ""
         yield (
-            f'<tr><th scope="row">{escape(pair.row.title)}<small>{escape(pair.row.profile)}</small></th>'
-            f'<td data-label="Benchmark">{escape(_title(board, pair.benchmark))}, {pair.n} problems</td>'
-            f'<td data-label="Only one solves it">{only}</td><td data-label="p">{pair.p_value:.3g}</td></tr>'
+            f'<tr><th scope="row">{escape(pair.row.title)}<small>{escape(about)}</small></th>'
+            f'<td data-label="Benchmark">{escape(_title(board, pair.benchmark))}, {found.n} problems</td>'
+            f'<td data-label="Only one solves it">{often}{only}</td><td data-label="p">{found.p_value:.3g}</td></tr>'
         )
     yield "</tbody></table></div>"
 

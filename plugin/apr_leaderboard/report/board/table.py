@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from apr_leaderboard.bench import BUILT_IN, Benchmark, mcnemar_exact
+from apr_leaderboard.bench import BUILT_IN, Benchmark, Comparison, RateComparison, compare_counts
 from apr_leaderboard.model.catalogue import Catalogue
 from apr_leaderboard.model.results import BenchmarkResult
 from apr_leaderboard.report.board.published import PublishedFigure, Standing, differs_by, published_for, standing_of
@@ -92,18 +92,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two engines on the same model, benchmark and way of asking: which problems only one of them solves."""
+    """Two engines on the same model, benchmark and way of asking, task by task."""
 
     row: Row
     benchmark: str
     engines: tuple[str, str]
-    only: tuple[tuple[str, ...], tuple[str, ...]]
-    n: int
+    comparison: Comparison | RateComparison
 
     @property
-    def p_value(self) -> float:
-        """McNemar's exact test of the two counts."""
-        return mcnemar_exact(len(self.only[0]), len(self.only[1]))
+    def better(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """For each engine, the problems that it alone solves; of several samples, those that it solves more often."""
+        return self.comparison.lost, self.comparison.gained
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ class Board:
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
-        """Every two engines that judged the same problems of a row."""
+        """Every two engines that judged the same problems of a row, runs that are not valid aside."""
         return tuple(pair for row in self.rows for benchmark in self.benchmarks for pair in _pairs(row, benchmark))
 
 
@@ -185,12 +184,12 @@ def _rank(row: Row, columns: tuple[Column, ...]) -> tuple[str | int | float, ...
 
 
 def _pairs(row: Row, benchmark: str) -> list[Pair]:
-    cells = [(column.engine, cell) for column, cell in row.cells.items() if column.benchmark == benchmark]
+    measured = [(column, cell) for column, cell in row.cells.items() if cell.run.results.run.valid]
+    cells = [(column.engine, cell) for column, cell in measured if column.benchmark == benchmark]
     found = []
     for place, (first, one) in enumerate(cells):
         for second, two in cells[place + 1 :]:
-            a, b = ({p.task_id: p.c > 0 for p in cell.result.problems if p.n} for cell in (one, two))
+            a, b = ({p.task_id: (p.n, p.c) for p in cell.result.problems if p.n} for cell in (one, two))
             if a and set(a) == set(b):
-                only = tuple(t for t in a if a[t] and not b[t]), tuple(t for t in a if b[t] and not a[t])
-                found.append(Pair(row, benchmark, (first, second), only, len(a)))
+                found.append(Pair(row, benchmark, (first, second), compare_counts(a, b)))
     return found
