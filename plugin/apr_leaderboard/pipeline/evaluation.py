@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +111,14 @@ class Evaluation:
     def digests(self) -> dict[str, str]:
         """By name what the answers rest on: the model, or the file of completions, whatever the user says of it."""
         return {self.model if self.completions is None else self.completions.file: self.model_key}
+
+    @cached_property
+    def problems_digest(self) -> str:
+        """One digest over all problems as they were read: the same file gives others under other options or splits."""
+        digest = hashlib.sha256()
+        for problem in self.problems:
+            digest.update(problem.model_dump_json().encode() + b"\n")
+        return digest.hexdigest()
 
     @cached_property
     def info(self) -> EvaluationInfo:

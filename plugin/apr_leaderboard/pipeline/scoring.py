@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from apr_leaderboard.pipeline.evaluation import Evaluation
 from apr_leaderboard.pipeline.lines import write_lines
 from apr_leaderboard.pipeline.steps import Runner
 from apr_leaderboard.pipeline.tasklock import TaskLocks
-from apr_leaderboard.sandbox import Limits, Program, Sandbox, SandboxResult, Verdict
+from apr_leaderboard.sandbox import Limits, Program, Sandbox, SandboxResult, Verdict, environment
 from apr_leaderboard.store import Journal, Node
 
 __all__ = ["EVIDENCE", "OUT_OF_CONTEXT", "VERDICTS", "Judged", "Scorer", "evidence_node"]
@@ -36,9 +37,10 @@ OUT_OF_CONTEXT = "context"
 """The verdict on a prompt that did not fit the engine's context window: not solved, and not the program's fault."""
 
 _CANONICAL, _PLANTED = -1, -2
-_SANDBOX_VERSION = 1
+_SANDBOX_VERSION = 2
 """Raised whenever the sandbox may come to another verdict than before."""
 _ERROR_CHARACTERS = 2000
+_DURABLE = frozenset({"index", "sample", "verdict", "how"})
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ class Scorer:
         """What a program may use."""
         return Limits(cpu_seconds=self.cpu_seconds or self.evaluation.benchmark.timeout)
 
-    @property
+    @cached_property
     def node(self) -> Node:
-        """All verdicts of the evaluation as one node: answers, tests, extraction, sandbox and limits."""
+        """All verdicts of the evaluation as one node: answers, tests, extraction, sandbox, Python, packages, limits."""
         params = {
             "benchmark": self.evaluation.benchmark.name,
             "tasks": len(self.evaluation.problems),
@@ -82,15 +84,16 @@ class Scorer:
             "sandbox": _SANDBOX_VERSION,
             "level": self.level,
             "limits": vars(self.limits),
+            "environment": environment(),
         }
         return Node(
-            "judge", params, {"answers": self.evaluation.answers.key}, {"problems": self.evaluation.data_digest}
+            "judge", params, {"answers": self.evaluation.answers.key}, {"problems": self.evaluation.problems_digest}
         )
 
     @property
     def folder(self) -> Path:
         """Where the workers' journals are until all verdicts are in."""
-        return self.runner.store.root / "judging" / self.node.key
+        return self.runner.store.layout.judging / self.node.key
 
     def judge(self, index: int) -> Judged:
         """Judge every answer to problem `index`, unless that is done.
@@ -105,6 +108,8 @@ class Scorer:
         if not cached:
             with self._task_locks().hold(index):
                 self._read_journals()
+                if self.runner.store.peek(self.node) is not None:
+                    self._load_committed()  # by another worker since: its journals are gone
                 todo = (one for one in self._programs(problem, texts) if (index, one[0]) not in self._known)
                 self._run(index, list(todo))
         return self._judged(index, problem, texts, cached=cached)
@@ -112,6 +117,7 @@ class Scorer:
     def commit(self) -> None:
         """When every verdict is in, put them into the store and drop the journals. Safe to call from anywhere."""
         if self._load_committed():
+            shutil.rmtree(self.folder, ignore_errors=True)  # of a run that was killed between the two
             return
         self._read_journals()
         answers = self._ensure_answers()
@@ -192,7 +198,10 @@ class Scorer:
         entry = self.runner.store.get(evidence_node(self.node))
         if entry is not None:
             with entry.file(EVIDENCE).open("rb") as lines:
-                self._known |= {(one["index"], one["sample"]): one for one in map(json.loads, lines)}
+                for one in map(json.loads, lines):
+                    known = self._known.setdefault((one["index"], one["sample"]), one)
+                    if known["verdict"] == one["verdict"]:  # else it is evidence of a verdict that is no more
+                        self._known[(one["index"], one["sample"])] = one
 
     def _has(self, index: int, samples: list[int]) -> bool:
         return all((index, sample) in self._known for sample in samples)
@@ -211,8 +220,9 @@ class Scorer:
                     if not line.endswith(b"\n"):
                         break  # still being written, or torn by a kill: its sample is judged again
                     self._read[file] = self._read.get(file, 0) + len(line)
-                    record = json.loads(line)
-                    self._known[(record["index"], record["sample"])] = record
+                    record = _whole(line)
+                    if record is not None:
+                        self._known[(record["index"], record["sample"])] = record
 
     def _programs(self, problem: Problem, answers: list[Answer]) -> Iterator[tuple[int, Program | None, str]]:
         canonical, planted = self_check_programs(problem)
@@ -290,6 +300,15 @@ def _write(file: Path, records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {}
 
 
+def _whole(line: bytes) -> dict[str, Any] | None:
+    """A journal's record; None for one that a power cut spoilt, whose sample is judged again."""
+    try:
+        record = json.loads(line)
+        return record if record.keys() >= _DURABLE else None
+    except (ValueError, AttributeError):
+        return None
+
+
 def _durable(record: dict[str, Any]) -> dict[str, Any]:
     """What of a verdict is the same however often it is reached."""
-    return {key: record[key] for key in ("index", "sample", "verdict", "how")}
+    return {key: record[key] for key in _DURABLE}

@@ -19,7 +19,7 @@ from apr_leaderboard.model.recipe import Recipe
 from apr_leaderboard.model.record import EngineIdentity
 from apr_leaderboard.model.results import BenchmarkResult
 from apr_leaderboard.model.yamlfile import Loaded
-from apr_leaderboard.pipeline.answers import Answer
+from apr_leaderboard.pipeline.answers import Answer, FileAnswers
 from apr_leaderboard.pipeline.evaluation import Decoding, Evaluation, EvaluationMaker, Subject
 from apr_leaderboard.pipeline.origin import Sources
 from apr_leaderboard.pipeline.plan import Plan, plan_recipe
@@ -141,8 +141,21 @@ class Workbench:
         gave none.
         """
         if benchmark not in self._asked:
-            self._asked[benchmark] = self._evaluations_of(benchmark)
+            made = self._evaluations_of(benchmark)
+            self._refuse_other_settings(made)
+            self._asked[benchmark] = made
         return self._asked[benchmark]
+
+    def _refuse_other_settings(self, made: tuple[Evaluation, ...]) -> None:
+        """Two that a report could not tell apart would be one, with the verdicts of either."""
+        asked = {evaluation.id: evaluation for evaluation in self.asked}
+        for one in made:
+            before = asked.get(one.id)
+            if before is not None and before.answers.key != one.answers.key:
+                words = " and ".join(f"max_tokens {each.decoding['max_tokens']}" for each in (before, one))
+                raise RequestError(
+                    f"{one.benchmark.name} is asked twice in one run, with {words}; accepted: one run for each"
+                )
 
     @property
     def asked(self) -> tuple[Evaluation, ...]:
@@ -237,9 +250,12 @@ class Workbench:
         return self._scorer(evaluation).fingerprint() if self.answers_here(evaluation) else None
 
     def close(self) -> None:
-        """End the sandboxes and let go of the store."""
+        """End the sandboxes and let go of the store and the file of completions."""
         for scorer in self._scorers.values():
             scorer.close()
+        for evaluation in self.asked:
+            if isinstance(evaluation.answers, FileAnswers):
+                evaluation.answers.file.close()
         for sandbox in self._sandboxes.values():
             sandbox.close()
         self._sandboxes.clear()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
+import hashlib
 import os
+import platform
 import sys
 import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["View", "interpreter", "visible"]
+__all__ = ["View", "environment", "interpreter", "visible"]
 
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/nix/store")
 _DATA = (
@@ -47,6 +50,22 @@ class View:
 def interpreter() -> str:
     """The real Python binary behind this one, past virtual environments and symbolic links."""
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def environment() -> dict[str, str]:
+    """What, besides its limits, decides what becomes of a program here: its Python, and the packages it may import.
+
+    `packages` is the sha256 of their names and versions: an answer that imports numpy fails where there is none.
+    """
+    folders = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    found = {name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)}
+    told = sorted(name for name in found if name.endswith((".dist-info", ".egg-info")) and not _is_hidden(name))
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return {"python": python, "packages": hashlib.sha256("\n".join(told).encode()).hexdigest()}
+
+
+def _is_hidden(name: str) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in _HIDDEN_PACKAGES)
 
 
 def visible(*, native: bool) -> View:

@@ -67,6 +67,11 @@ class Layout:
         return self.root / "work"
 
     @property
+    def judging(self) -> Path:
+        """Verdicts on their way, by the key of the node they become."""
+        return self.root / "judging"
+
+    @property
     def locks(self) -> Path:
         """One empty file per key."""
         return self.root / "locks"

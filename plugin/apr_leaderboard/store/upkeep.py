@@ -205,7 +205,7 @@ def remove_entry(layout: Layout, locks: KeyLocks, removal: Removal) -> bool:
 
 
 def _remove_old(layout: Layout, locks: KeyLocks, keep_days: float | None, dry_run: bool) -> list[str]:
-    """Remove old failures, old damaged entries and old partial work; the names of what went."""
+    """Remove old failures, old damaged entries, old partial work and verdicts; the names of what went."""
     gone = []
     now = time.time()
     for path in _evidence(layout):
@@ -223,6 +223,12 @@ def _remove_old(layout: Layout, locks: KeyLocks, keep_days: float | None, dry_ru
                 gone.append(folder)
                 if not dry_run:
                     _remove(folder)
+    for folder in sorted(layout.judging.glob("*")):
+        # No lock tells of a run that judges there, but it writes all the time.
+        if is_key(folder.name) and now - _newest(folder) > max(work_days, 1.0) * _DAY_S:
+            gone.append(folder)
+            if not dry_run:
+                _remove(folder)
     return [str(path.relative_to(layout.root)) for path in gone]
 
 
