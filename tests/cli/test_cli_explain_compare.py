@@ -154,3 +154,22 @@ def test_usage_error_names_the_help_of_its_command(capsys: pytest.CaptureFixture
     """Where the arguments are listed."""
     assert "(see apr-leaderboard compare --help)" in _refused(["compare", "a"], capsys)
     assert "(see apr-leaderboard --help)" in _refused(["compar"], capsys)
+
+
+def test_submission_to_what_is_no_repository_is_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a recipe's submit stage refuses it."""
+    monkeypatch.chdir(tmp_path)
+    one = str(_run(tmp_path / "one", [["passed"]]))
+    assert "--repo: got 'me'; accepted: OWNER/NAME" in _refused(["submit", one, "--repo", "me"], capsys)
+    assert not (tmp_path / "submission").exists()
+
+
+def test_trouble_of_the_system_is_one_line_and_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Here a file where a folder is to be made."""
+    (tmp_path / "file").write_text("")
+    assert main(["sweep", "humaneval", "--model", "smoke", "--out", str(tmp_path / "file" / "all")]) == 3
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1] == f"apr-leaderboard: {tmp_path}/file/all: Not a directory"
+    assert len(told) == 2  # and that it is running

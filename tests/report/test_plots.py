@@ -94,6 +94,26 @@ def test_missing_data_are_named_and_nothing_is_drawn(recorder: Recorder, capsys:
     assert not (recorder.root / "plots").exists()
 
 
+def test_scores_of_a_run_that_is_not_valid_are_not_drawn(
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No line of pass@k and no row of problems."""
+    recorder.run("broken", recorder.evaluation([["passed", "wrong"]] * 4, temperature=0.8), valid=False)
+    assert main(["plots", "--reports", str(recorder.root)]) == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "pass-at-k: left out" in told.err
+    assert "problems-humaneval: left out" in told.err
+
+
+def test_place_that_cannot_be_written_is_one_line(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was got and what is accepted."""
+    folder = recorder.run("a", recorder.evaluation([["passed", "wrong"]] * 4, temperature=0.8))
+    below = folder / "results.json" / "plots"
+    assert main(["plots", "--reports", str(recorder.root), "--out", str(below), "--only", "pass-at-k"]) == 2
+    assert f"{below}/pass-at-k: cannot be written: Not a directory; accepted: --out DIR" in capsys.readouterr().err
+
+
 def test_unknown_picture_or_format_is_refused(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
     """One line: what was got, what is accepted."""
     recorder.run("a", recorder.evaluation(verdicts_of(1, 2)))

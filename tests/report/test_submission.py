@@ -142,6 +142,15 @@ def test_failed_criterion_keeps_the_model_back(tmp_path: Path, criterion: str, r
     assert {one for one, holds in found.items() if holds is False} == red
 
 
+def test_contamination_of_problems_too_short_to_say_is_not_measured(tmp_path: Path) -> None:
+    """Below ten words there is no run of ten words to be found, copied or not."""
+    short = {"mine": {"mine/0": "def f(): ..."}}
+    found = check_submission(made_submission(), write_model(tmp_path / "m"), "b" * 64, ["def f(): ..."], short)
+    assert [(check.holds, check.words) for check in found if check.name == "contamination"] == [
+        (None, "no problem is as long as 10 words")
+    ]
+
+
 def test_unknown_licence_is_not_measured(tmp_path: Path) -> None:
     """Nobody says what may be done with it."""
     submission = made_submission(inputs=(Input("base model", "mine", "unknown"),))

@@ -78,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except AprLeaderboardError as error:
         return _fail(str(error), 3)
+    except OSError as error:  # a full disk, a folder that may not be written: nothing of this package's making
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 3)
     return code if isinstance(code, int) else 0
 
 

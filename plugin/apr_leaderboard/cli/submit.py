@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from apr_leaderboard.store import Store
 __all__ = ["submit"]
 
 _MOST_LINES = 60
+_REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _SIGNS = {"new": "+", "changed": "~", "same": "=", "only there": " "}
 
 
@@ -56,6 +58,8 @@ def submit(asked: _Asked) -> None:
     With --upload it is then uploaded, after a question or with --yes, with the token that huggingface_hub finds, and
     only if no check fails. Exit code 1 says that a check failed.
     """
+    if asked.repo and not _REPO.fullmatch(asked.repo):
+        raise RequestError(f"--repo: got {asked.repo!r}; accepted: OWNER/NAME")
     results = load_run(asked.run)
     made = _made(results, asked.recipe, asked.engine)
     workbench = _workbench(asked.root, asked.store, made)

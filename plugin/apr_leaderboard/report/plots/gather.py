@@ -37,7 +37,8 @@ class Picture:
 def pictures_of(found: FoundRuns, catalogue: Catalogue | None = None) -> Iterator[Picture]:
     """Every picture by name, a heat map and a size picture for each benchmark.
 
-    Lines are of the newest runs, as many as there are colours to tell them apart.
+    Lines are of the newest runs, as many as there are colours to tell them apart; no score is drawn of a run whose
+    self-check failed.
     """
     series = dict(list(_samples(found).items())[-len(PALETTE) :])
     yield _picture("pass-at-k", series, pictures.draw_pass_at_k, "a run with --apr-samples 2 or more")
@@ -68,7 +69,7 @@ def _samples(found: FoundRuns) -> dict[str, list[tuple[int, int]]]:
     series = {}
     for run, result in found.evaluations:
         counts = [(problem.n, problem.c) for problem in result.problems if problem.n]
-        if counts and min(n for n, _ in counts) > 1:
+        if run.results.run.valid and counts and min(n for n, _ in counts) > 1:
             series[f"{result.name}: {_label(run, result)}"] = counts
     return series
 
@@ -157,5 +158,5 @@ def _problems(found: FoundRuns, benchmark: str) -> dict[str, dict[str, float]]:
     return {
         _label(run, result): {problem.task_id: problem.c / problem.n for problem in result.problems if problem.n}
         for run, result in found.evaluations
-        if result.name == benchmark
+        if result.name == benchmark and run.results.run.valid
     }

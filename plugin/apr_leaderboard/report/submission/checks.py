@@ -121,6 +121,8 @@ def _contamination(corpus: Iterable[str] | None, problems: Mapping[str, Mapping[
     if found.flagged:
         named = ", ".join(found.flagged[:_NAMED])
         return Check("contamination", False, f"{len(found.flagged)} problems stand in the training data: {named}")
+    if not found.measured:
+        return Check("contamination", None, f"no problem is as long as {found.n} words")
     return Check(
         "contamination", True, f"none of {found.measured} problems ({found.n}-grams, half of them or more in common)"
     )
