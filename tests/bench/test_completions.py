@@ -23,6 +23,10 @@ def _write(path: Path, *lines: object) -> Path:
     return path
 
 
+def _line(task: str, text: str) -> str:
+    return json.dumps({"task_id": task, "completion": text}) + "\n"
+
+
 def test_sample_file_many_samples_a_task_come_in_file_order(tmp_path: Path) -> None:
     """Lines of one task need not stand together; each keeps its number and its line."""
     path = _write(
@@ -115,12 +119,45 @@ def test_sample_file_missing_file_is_a_wrong_request(name: str, tmp_path: Path) 
         SampleFile(tmp_path / name, _TASKS)
 
 
-def test_sample_file_broken_gzip_is_a_wrong_request(tmp_path: Path) -> None:
-    """A name that ends in .gz promises gzip."""
-    path = tmp_path / "s.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"task_id": "T/0", "completion": "x"}\n' * 50)[:-9])
-    with pytest.raises(RequestError, match="cannot be read"):
-        SampleFile(path, _TASKS)
+@pytest.mark.parametrize("spoil", ["cut", "damaged in the middle", "followed by other bytes", "not gzip"])
+def test_sample_file_broken_gzip_is_a_wrong_request(spoil: str, tmp_path: Path) -> None:
+    """A name that ends in .gz promises gzip, whole."""
+    whole = gzip.compress("".join(_line(f"T/{at % 3}", f"{at * 7919:x}") for at in range(500)).encode())
+    spoilt = {
+        "cut": whole[:-9],
+        "damaged in the middle": whole[:30] + b"\xff" * 40 + whole[70:],
+        "followed by other bytes": whole + b"more",
+        "not gzip": b'{"task_id": "T/0", "completion": "x"}\n',
+    }
+    (tmp_path / "s.jsonl.gz").write_bytes(spoilt[spoil])
+    with pytest.raises(RequestError, match=r"s\.jsonl\.gz: cannot be read: .*accepted: samples\.jsonl"):
+        SampleFile(tmp_path / "s.jsonl.gz", _TASKS)
+
+
+@pytest.mark.parametrize("how", ["byte order mark", "CRLF", "no last newline", "other separators"])
+def test_sample_file_as_other_systems_write_it_is_read(how: str, tmp_path: Path) -> None:
+    """What an editor elsewhere leaves changes no text."""
+    plain = _line("T/0", "a\u2028b") + _line("T/1", "c\r\nd")
+    content = {
+        "byte order mark": "\ufeff" + plain,
+        "CRLF": plain.replace("\n", "\r\n"),
+        "no last newline": plain.rstrip("\n"),
+        "other separators": plain.replace("\\u2028", "\u2028"),
+    }[how]
+    (tmp_path / "s.jsonl").write_bytes(content.encode())
+    with SampleFile(tmp_path / "s.jsonl", _TASKS) as file:
+        assert [(one.task_id, one.text) for one in file] == [("T/0", "a\u2028b"), ("T/1", "c\r\nd")]
+
+
+def test_sample_file_written_to_while_it_is_open_is_refused(tmp_path: Path) -> None:
+    """What it held at first has a digest of its own; a longer file under that name would be another."""
+    path = _write(tmp_path / "s.jsonl", _line("T/0", "x"))
+    with SampleFile(path, _TASKS) as file:
+        assert len(list(file)) == 1
+        with path.open("a") as stream:
+            stream.write(_line("T/0", "y"))
+        with pytest.raises(RequestError, match=r"s\.jsonl: was written to while it was read; accepted: a file that is"):
+            list(file)
 
 
 @given(

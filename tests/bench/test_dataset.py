@@ -130,6 +130,20 @@ def test_load_unreadable_file_is_a_wrong_request(name: str, tmp_path: Path) -> N
         load(_MINE, tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["cut.jsonl.gz", "damaged.jsonl.gz", "nested.jsonl", "nested.json"])
+def test_load_damaged_file_is_one_line(name: str, tmp_path: Path) -> None:
+    """Whatever the library that stumbles over it raises."""
+    whole = gzip.compress(bytes(range(256)) * 20 + b"\n".join(b"%d" % (at * 7919) for at in range(500)))
+    content = {
+        "cut.jsonl.gz": gzip.compress(b"\n" * 1000)[:-9],
+        "damaged.jsonl.gz": whole[:40] + b"\xff" * 60 + whole[100:],
+    }.get(name, b"[" * 100_000 + b"\n")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RequestError, match=r"cannot be read: |not JSON: ") as caught:
+        load(_MINE, tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
 def test_load_split_needs_numbered_tasks(tmp_path: Path) -> None:
     """A split by number of tasks that have none cannot be made."""
     split = _MINE.model_copy(update={"split": Split(first=0, last=9)})

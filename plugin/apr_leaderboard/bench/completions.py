@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -67,8 +68,8 @@ def extraction_of(sample: Sample, problem: Problem, profile: Profile | None = No
 class SampleFile:
     """A samples file, checked once from end to end; only the place of each line is kept in memory.
 
-    Raises `RequestError` where the file cannot be read, and `FileFormatError` with the line number for a line that is
-    not of the form above or names a task that `known` lacks.
+    Raises `RequestError` where the file cannot be read or does not stay as it is while it is open, and
+    `FileFormatError` with the line number for a line that is not of the form above or names a task that `known` lacks.
     """
 
     def __init__(self, path: Path, known: Sequence[str], scratch: Path | None = None) -> None:
@@ -80,6 +81,7 @@ class SampleFile:
         self._hashes: dict[str, set[bytes]] = {}
         self._n_out_of_context = 0
         self._stream, self.sha256 = _opened(path, scratch)
+        self._state = _state(self._stream)
         try:
             self._index()
         except BaseException:
@@ -111,6 +113,7 @@ class SampleFile:
         if places is None or lines is None:
             return
         for number, (place, line) in enumerate(zip(places, lines, strict=True)):
+            self._need_unchanged()
             self._stream.seek(place)
             value = json.loads(self._stream.readline())
             kind = _kind(value)
@@ -147,8 +150,13 @@ class SampleFile:
                 digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
                 self._hashes.setdefault(task, set()).add(digest)
             place += len(raw)
+        self._need_unchanged()
         if not self._places:
             raise FileFormatError(self.path, "", "holds no sample", allowed=f"one line a sample: {_FORM}")
+
+    def _need_unchanged(self) -> None:
+        if _state(self._stream) != self._state:
+            raise RequestError(f"{self.path}: was written to while it was read; accepted: a file that is finished")
 
     def _checked(self, raw: bytes, line: int) -> tuple[str, str, FinishReason | None]:
         try:
@@ -204,21 +212,35 @@ def write_samples(path: Path, samples: Iterable[tuple[str, str]]) -> int:
 def _opened(path: Path, scratch: Path | None) -> tuple[IO[bytes], str]:
     """The uncompressed bytes, seekable, and the digest of the file as it lies there."""
     try:
-        with path.open("rb") as stream:
+        stream = path.open("rb")
+        try:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return (_spooled(path, scratch) if path.name.endswith(".gz") else path.open("rb")), digest
-    except (OSError, EOFError) as error:
+            stream.seek(0)
+            if not path.name.endswith(".gz"):
+                return stream, digest
+            with stream:
+                return _spooled(stream, scratch), digest
+        except BaseException:
+            stream.close()
+            raise
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise RequestError(f"{path}: cannot be read: {reason}; accepted: samples.jsonl or samples.jsonl.gz") from error
 
 
-def _spooled(path: Path, scratch: Path | None) -> IO[bytes]:
+def _state(stream: IO[bytes]) -> tuple[int, int]:
+    """What changes when somebody writes to a file: its size in bytes and its time of change in nanoseconds."""
+    found = os.fstat(stream.fileno())
+    return found.st_size, found.st_mtime_ns
+
+
+def _spooled(file: IO[bytes], scratch: Path | None) -> IO[bytes]:
     """A gzip's content in a nameless file, since seeking in the gzip itself would unpack it again for each line."""
     spool = cast(IO[bytes], tempfile.TemporaryFile(dir=scratch))  # noqa: SIM115 (closed by SampleFile)
     try:
-        with gzip.open(path, "rb") as packed:
+        with gzip.open(file, "rb") as packed:
             shutil.copyfileobj(packed, spool, 1 << 20)
-        spool.seek(0)
+        spool.seek(0)  # which also writes out what is buffered
     except BaseException:
         spool.close()
         raise

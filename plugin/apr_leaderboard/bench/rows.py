@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -71,7 +72,7 @@ def read_rows(path: Path) -> Iterator[Row]:
                 yield from _array(path, stream)
             else:
                 raise RequestError(f"{path}: not a dataset container; accepted: {_ACCEPTED}")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise RequestError(f"{path}: cannot be read: {error}") from error
     except UnicodeDecodeError as error:
         raise FileFormatError(path, "", f"not UTF-8 at byte {error.start}", allowed="UTF-8 text") from error
@@ -89,7 +90,7 @@ def _lines(path: Path, stream: IO[str]) -> Iterator[Row]:
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FileFormatError(
                 path, "", f"not JSON: {error}", allowed="a JSON object", line=number, column=1
             ) from None
@@ -99,7 +100,7 @@ def _lines(path: Path, stream: IO[str]) -> Iterator[Row]:
 def _array(path: Path, stream: IO[str]) -> Iterator[Row]:
     try:
         values = json.load(stream)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(path, "", f"not JSON: {error}", allowed="a JSON array of objects") from None
     if not isinstance(values, list):
         raise FileFormatError(path, "", f"got {type(values).__name__}", allowed="a JSON array of objects")
@@ -115,14 +116,11 @@ def _parquet(path: Path) -> Iterator[Row]:
             f"{path}: reading Parquet needs pyarrow (pip install 'apr-leaderboard[parquet]'), or name a .jsonl"
         ) from None
     try:
-        source = parquet.ParquetFile(path)
+        values = (value for batch in parquet.ParquetFile(path).iter_batches() for value in batch.to_pylist())
+        for number, value in enumerate(values, start=1):
+            yield _row(path, number, value)
     except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
         raise FileFormatError(path, "", f"not Parquet: {error}", allowed="a Parquet file") from error
-    number = 0
-    for batch in source.iter_batches():
-        for value in batch.to_pylist():
-            number += 1
-            yield _row(path, number, value)
 
 
 def _row(path: Path, number: int, value: object) -> Row:
