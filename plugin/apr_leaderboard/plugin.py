@@ -157,7 +157,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return ContractFile.from_parent(parent, path=file_path, lab=_lab(parent.config), only_saboteurs=only)
     if is_recipe(file_path):
         return RecipeFile.from_parent(parent, path=file_path, workbench=_workbench(parent.config))
-    if is_suite(file_path):
+    if is_suite(file_path) and (_has_answers(parent.config) or parent.session.isinitpath(file_path)):
         return SuiteFile.from_parent(parent, path=file_path, workbench=_workbench(parent.config))
     return None
 
@@ -191,6 +191,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     workbench = config.stash.get(_WORKBENCH, None)
     if workbench is not None:
         workbench.close()
+
+
+def _has_answers(config: pytest.Config) -> bool:
+    """Whether there is anything to ask benchmarks of: without it, `pytest recipes` is about the recipes."""
+    settings = config.stash[_OPTIONS].settings
+    return settings.model is not None or settings.completions is not None
 
 
 def _bridge_to_allure(config: pytest.Config) -> None:

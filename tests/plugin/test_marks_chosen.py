@@ -81,3 +81,15 @@ def test_recipe_or_benchmark_without_a_model_is_one_line(project: Project) -> No
     result = project.run("-m", "recipe_x or humaneval")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: -m humaneval: got neither a model nor completions; accepted: *"])
+
+
+def test_folder_of_recipes_without_a_model_is_about_the_recipes(project: Project) -> None:
+    """Suites stand there too, and nothing is asked; named, or with a model, they are collected or say what is missing."""
+    planned = project.run("recipes", "--apr-plan")
+    assert planned.ret in (0, 5)
+    planned.stdout.fnmatch_lines(["recipe-x-test (smoke) on reference"])
+    named = project.run("recipes/suites/smoke.yaml")
+    assert named.ret == 4
+    named.stderr.fnmatch_lines(["ERROR: smoke: got neither a model nor completions; accepted: *"])
+    asked = project.run("recipes", "--apr-model=smoke", "--collect-only", "-q", "--ignore-glob=*leaderboards.yaml")
+    assert [line for line in asked.outlines if "smoke.yaml::" in line]

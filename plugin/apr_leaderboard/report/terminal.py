@@ -67,7 +67,9 @@ def _benchmark_table(benchmarks: Sequence[BenchmarkResult], ks: Sequence[int]) -
             yield f"{one.name} on {one.model} by {one.engine}: as stated of {file} (sha256 {digest}...)"
         if not one.complete:
             infra = f", {one.n_infra} without a verdict because our side broke" if one.n_infra else ""
-            yield f"INCOMPLETE: {one.name} on {one.model}: {one.n_judged} problems judged{infra}"
+            asked = f"{one.n_judged} of {one.n_problems} problems judged"
+            few = ", no others were asked" if one.partial else ""
+            yield f"INCOMPLETE: {one.name} on {one.model}: {asked}{few}{infra}"
         bad = [problem.task_id for problem in one.problems if problem.task_id in one.known_bad]
         if bad:
             yield f"{one.name}: tasks known to be wrong, counted like any other: {', '.join(bad)}"
