@@ -431,6 +431,15 @@ def test_multipl_e_self_check_runs_an_empty_program_and_a_broken_one(tmp_path: P
     assert not _passes(wrong)
 
 
+def test_multipl_e_answer_as_empty_as_the_reference_has_its_tests_run(tmp_path: Path) -> None:
+    """What stands in for a reference solution passes without a test; an answer of the same text must not."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not on PATH")
+    problem = _javascript(tmp_path)
+    assert problem.canonical is not None
+    assert not _passes(program_for(problem, Extraction(program=problem.canonical, how="solution")))
+
+
 def test_multipl_e_self_check_fails_where_the_sandbox_hides_the_tools(tmp_path: Path) -> None:
     """A run in which nothing could run must be invalid, not 0."""
     if shutil.which("node") is None:

@@ -19,7 +19,7 @@ from apr_leaderboard.bench.paired import (
 )
 from apr_leaderboard.bench.passk import mean_pass_at_k, pass_at_k
 from apr_leaderboard.bench.problem import Extraction, Problem
-from apr_leaderboard.bench.program import canonical_of, extract, planted_wrong, program_for, self_check_programs
+from apr_leaderboard.bench.program import extract, planted_wrong, program_for, self_check_programs
 from apr_leaderboard.bench.prompts import (
     Profile,
     profile_named,
@@ -54,7 +54,6 @@ __all__ = [
     "benchmark_named",
     "benchmark_names",
     "bootstrap",
-    "canonical_of",
     "compare_counts",
     "compare_runs",
     "contamination_of",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from apr_leaderboard.bench.formats import format_named
 from apr_leaderboard.bench.problem import Extraction, Problem
 from apr_leaderboard.bench.prompts.profile import Profile
-from apr_leaderboard.errors import RequestError
 from apr_leaderboard.sandbox import Program
 
-__all__ = ["canonical_of", "extract", "planted_wrong", "program_for", "self_check_programs"]
+__all__ = ["extract", "planted_wrong", "program_for", "self_check_programs"]
 
 
 def extract(text: str, problem: Problem, prefill: str = "", *, profile: Profile | None = None) -> Extraction:
@@ -30,13 +29,6 @@ def program_for(problem: Problem, extraction: Extraction) -> Program:
     return Program(source=source, check=problem.check, label=problem.task_id)
 
 
-def canonical_of(problem: Problem) -> Extraction:
-    """The reference solution as if it had been extracted. Raises `RequestError` where the data has none."""
-    if problem.canonical is None:
-        raise RequestError(f"{problem.benchmark} {problem.task_id}: the data holds no reference solution")
-    return Extraction(program=problem.canonical, how="canonical")
-
-
 def planted_wrong(problem: Problem) -> str:
     """A program that runs but must not pass."""
     return format_named(problem.format).planted_wrong(problem)
@@ -44,5 +36,8 @@ def planted_wrong(problem: Problem) -> str:
 
 def self_check_programs(problem: Problem) -> tuple[Program | None, Program]:
     """The program that must pass (None where the data has no reference solution), and one that must not."""
-    right = program_for(problem, canonical_of(problem)) if problem.canonical is not None else None
+    right = None
+    if problem.canonical is not None:
+        source = format_named(problem.format).reference(problem, problem.canonical)
+        right = Program(source=source, check=problem.check, label=problem.task_id)
     return right, program_for(problem, Extraction(program=planted_wrong(problem), how="planted"))

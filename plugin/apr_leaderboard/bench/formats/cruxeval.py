@@ -82,12 +82,15 @@ class CruxEvalFormat:
 
     def source(self, problem: Problem, program: str) -> str:
         """The function, where arguments are asked for, and the answer; an answer that is no plain value is refused."""
-        if program == problem.canonical:
-            return program
         value = program.removeprefix("_answer = ")
         if not _is_plain(value, problem.meta["task"]):
             return 'raise ValueError("the answer is no plain value")\n'
         return problem.setup + program
+
+    def reference(self, problem: Problem, program: str) -> str:
+        """The row's own answer, however it is written."""
+        del problem
+        return program
 
     def planted_wrong(self, problem: Problem) -> str:
         """A value no sample has, or arguments f cannot take."""

@@ -71,6 +71,10 @@ class Ds1000Format:
         """The snippet as text. It may be part of a function's body, so it need not parse alone."""
         return f"_SNIPPET = {program!r}\n"
 
+    def reference(self, problem: Problem, program: str) -> str:
+        """As an answer's."""
+        return self.source(problem, program)
+
     def planted_wrong(self, problem: Problem) -> str:
         """Binds the name most checks look at to something that equals nothing."""
         return "result = object()\n"

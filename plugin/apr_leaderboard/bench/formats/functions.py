@@ -24,6 +24,10 @@ class FunctionFormat:
         """The program as it is, after the problem's own setup."""
         return problem.setup + program
 
+    def reference(self, problem: Problem, program: str) -> str:
+        """As an answer's."""
+        return self.source(problem, program)
+
     def planted_wrong(self, problem: Problem) -> str:
         """A function that takes anything and returns something equal to nothing else."""
         return f"def {problem.entry_point}(*args, **kwargs):\n    return object()\n"

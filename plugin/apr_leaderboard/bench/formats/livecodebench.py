@@ -119,6 +119,10 @@ class LiveCodeBenchFormat:
             return problem.setup + program
         return as_text(problem.setup + program, "_SCRIPT")
 
+    def reference(self, problem: Problem, program: str) -> str:
+        """As an answer's."""
+        return self.source(problem, program)
+
     def planted_wrong(self, problem: Problem) -> str:
         """Runs, and is never right."""
         if not problem.entry_point:

@@ -120,6 +120,13 @@ class MultiPlEFormat:
 
     def source(self, problem: Problem, program: str) -> str:
         """The text for the language's tools. Raises `RequestError` where one of them is not on PATH."""
+        return self._text(problem, program, empty=False)
+
+    def reference(self, problem: Problem, program: str) -> str:
+        """The empty program, run without the tests: an answer that is as empty has them like any other."""
+        return self._text(problem, program, empty=True)
+
+    def _text(self, problem: Problem, program: str, *, empty: bool) -> str:
         language = _LANGUAGES[problem.language]
         tools: dict[str, str] = {}
         for tool in (command[0] for command in language.commands if not command[0].startswith("./")):
@@ -131,7 +138,6 @@ class MultiPlEFormat:
                 )
             # By its whole path: PATH in the sandbox is not the user's.
             tools[tool] = place
-        empty = program == problem.canonical
         return (
             program if problem.language == "py" else f"_TOOLS, _EMPTY, _PROGRAM = {tools!r}, {empty!r}, {program!r}\n"
         )

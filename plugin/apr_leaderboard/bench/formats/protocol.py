@@ -37,6 +37,10 @@ class Format(Protocol):
         """The code to run before the problem's check. Raises `RequestError` where this machine cannot run it."""
         ...
 
+    def reference(self, problem: Problem, program: str) -> str:
+        """The code to run before the check when `program` is the data's own solution. Raises as `source`."""
+        ...
+
     def planted_wrong(self, problem: Problem) -> str:
         """A program that runs but answers wrongly; its verdict must not be `passed`."""
         ...
