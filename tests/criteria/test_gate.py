@@ -127,6 +127,28 @@ def test_regression_gate_of_scores_is_paired_and_states_its_power() -> None:
     assert "found 80 % of the time" in few.lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("baseline", "words"),
+    [
+        (run(), "it holds no criterion and no score"),
+        (run(one("AC-001", "pass"), valid=False), "a self-check failed"),
+        (run(one("AC-001", "fail", saboteur="broken")), "ran on a saboteur"),
+    ],
+)
+def test_regression_gate_against_a_baseline_that_shows_nothing_is_undecided(baseline: Results, words: str) -> None:
+    """Nothing is worse than nothing, nor than what was broken on purpose."""
+    found = judge_gate("regression", run(one("AC-001", "fail")), CRITERIA, DEFECTS, baseline)
+    assert (found.exit_code, words in found.lines[0]) == (2, True)
+
+
+def test_regression_gate_of_a_score_that_the_baseline_never_judged_is_told() -> None:
+    """It is no loss, and no crash."""
+    passing, unjudged = one("AC-001", "pass"), scored(set()).model_copy(update={"problems": ()})
+    base = run(passing, benchmarks=(unjudged,))
+    found = judge_gate("regression", run(passing, benchmarks=(scored({1}),)), CRITERIA, DEFECTS, base)
+    assert (found.exit_code, "the baseline judged no task of it" in found.lines[-1]) == (0, True)
+
+
 def test_worst_outcome_of_several_is_the_wholes() -> None:
     """From pass over not-run, blocked and fail to error."""
     assert worst([CriterionOutcome.PASS, CriterionOutcome.BLOCKED]) is CriterionOutcome.BLOCKED

@@ -138,6 +138,25 @@ def test_merged_model_that_lost_a_tensor_is_not_the_base_plus_the_adapter(
         check.run(Rooted(tmp_path))
 
 
+@pytest.mark.parametrize(("digests", "told"), [(("ab", "cd"), True), (("ab", "ab"), False), (("ab",), False)])
+def test_lineage_of_two_models_has_two_digests(
+    digests: tuple[str, ...], told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for both says nothing of either."""
+    from apr_leaderboard.proof.checks import data_governance as module
+
+    inputs = {f"model{number}": digest for number, digest in enumerate(digests)}
+    row = {"op": "merge", "params": {"strategy": "slerp"}, "inputs": inputs}
+    (tmp_path / "lineage.json").write_text(json.dumps([row]), encoding="utf-8")
+    monkeypatch.setattr(module, "merged", lambda lab: made_at(tmp_path))
+    check = check_of("data-governance", "FALSIFY-GOV-003")
+    if told:
+        assert check.run(Rooted(tmp_path)) == "reference: 1 jobs, 2 inputs by digest"
+        return
+    with pytest.raises(Refuted, match="each of the two models has a digest of its own"):
+        check.run(Rooted(tmp_path))
+
+
 def test_orphans_of_a_project_without_contracts_are_not_none(tmp_path: Path) -> None:
     """There is nothing to be left over from."""
     (tmp_path / "contracts").mkdir()

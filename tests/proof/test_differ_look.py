@@ -188,6 +188,8 @@ def test_float_is_its_own_nine_digits_and_its_neighbour_is_not(value: float) -> 
         (claims.lines("n", ["a.jsonl"], [{"x": 3}]), "lines added"),
         (claims.lines("n", ["a.jsonl"], [{"x": 3}, {"x": 3}, {"x": 3}]), "lines missing"),
         (claims.says("n", "torn.json", [], {}), "unreadable"),
+        (claims.lines("n", ["a.jsonl", "torn.json"], [{"x": 3}]), "unreadable"),
+        (claims.lines("n", ["bytes.jsonl"], []), "unreadable"),
     ],
 )  # fmt: skip
 def test_claim_holds_or_says_how_it_fails(tmp_path: Path, claim: Any, detail: str | None) -> None:
@@ -197,6 +199,7 @@ def test_claim_holds_or_says_how_it_fails(tmp_path: Path, claim: Any, detail: st
     (tmp_path / "1.stdout").write_text('{"list": [0, {"x": 0.5}]}', encoding="utf-8")
     (tmp_path / "a.jsonl").write_text('{"y": 2, "x": 1}\n\n{"x": 3}\n', encoding="utf-8")
     (tmp_path / "torn.json").write_text("{", encoding="utf-8")
+    (tmp_path / "bytes.jsonl").write_bytes(b"\xff\n")
     assert _details(tmp_path, claim) == ([] if detail is None else [detail])
 
 

@@ -50,6 +50,8 @@ def judge_gate(
 ) -> GateVerdict:
     """What the gate says of a run. `baseline` is what `regression` compares with."""
     trouble = list(_invalid(run))
+    if gate == "regression" and baseline is not None:
+        trouble += _no_baseline(baseline)
     if trouble:
         return GateVerdict(gate, 2, tuple(trouble))
     if gate == "criteria":
@@ -72,6 +74,17 @@ def _invalid(run: Results) -> Iterator[str]:
             yield f"invalid run: {_name(one)}: {one.reason}"
         if one.saboteur is not None:
             yield f"invalid run: {_name(one)} ran on a saboteur"
+
+
+def _no_baseline(baseline: Results) -> Iterator[str]:
+    """What is worse than nothing, or than what was broken on purpose, cannot be said."""
+    if not baseline.run.valid:
+        yield "invalid baseline: a self-check failed"
+    if not baseline.criteria and not baseline.benchmarks:
+        yield "invalid baseline: it holds no criterion and no score"
+    for one in baseline.criteria:
+        if one.saboteur is not None:
+            yield f"invalid baseline: {_name(one)} ran on a saboteur"
 
 
 def _criteria(run: Results, criteria: CriteriaFile) -> tuple[list[str], list[str]]:
@@ -144,6 +157,8 @@ def _regression(run: Results, baseline: Results) -> tuple[list[str], list[str]]:
 def _paired(old: BenchmarkResult, new: BenchmarkResult) -> tuple[str, bool]:
     """Both runs on the tasks that both judged, paired; a loss beyond chance is worse, as are lost verdicts."""
     before, after = _counts(old), _counts(new)
+    if not before:
+        return f"{old.id}: the baseline judged no task of it", False
     missing = sorted(before.keys() - after.keys())
     if missing:
         return f"{old.id}: {len(missing)} tasks judged in the baseline have no verdict now, such as {missing[0]}", True

@@ -59,7 +59,9 @@ def lineage_is_whole(cut: Callable[[list[Any]], list[Any]], lab: Lab) -> str:
     expect(rows, "the lineage is empty")
     last = rows[-1]
     expect(last["op"] == "merge" and last["params"]["strategy"] == "slerp", f"the last job is {last.get('op')}")
-    expect(len(last["inputs"]) >= 2 and all(last["inputs"].values()), f"inputs: {last['inputs']}")
+    digests = list(last["inputs"].values())
+    told = len(digests) >= 2 and all(digests) and len(set(digests)) == len(digests)
+    expect(told, f"inputs: {last['inputs']}; each of the two models has a digest of its own")
     return f"{lab.engine.name}: {len(rows)} jobs, {len(last['inputs'])} inputs by digest"
 
 

@@ -51,7 +51,8 @@ def differences(folder: Path, claims: Sequence[Claim]) -> list[Difference]:
             except FileNotFoundError as error:
                 found.append(_difference(claim, "no file", Path(str(error.filename)).name, "a file", "none"))
             except UnreadableError as error:
-                found.append(_difference(claim, "unreadable", str(claim.get("file")), "a whole file", str(error)))
+                where = claim.get("file") or " ".join(claim.get("files", ()))
+                found.append(_difference(claim, "unreadable", where, "a whole file", str(error)))
     return found
 
 
@@ -145,8 +146,11 @@ def _lines(folder: Path, claim: Claim) -> list[Difference]:
     """The JSON lines of one file or of several together; in any order unless `ordered`."""
     got = []
     for file in claim["files"]:
-        text = (folder / file).read_text(encoding="utf-8")
-        got += [json.dumps(json.loads(line), sort_keys=True) for line in text.splitlines() if line.strip()]
+        try:
+            text = (folder / file).read_text(encoding="utf-8")
+            got += [json.dumps(json.loads(line), sort_keys=True) for line in text.splitlines() if line.strip()]
+        except ValueError as error:
+            raise UnreadableError(f"{file}: no JSON lines: {error}") from None
     expected = [json.dumps(line, sort_keys=True) for line in claim["expect"]]
     if not claim.get("ordered", False):
         got, expected = sorted(got), sorted(expected)
