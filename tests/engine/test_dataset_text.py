@@ -65,8 +65,27 @@ def test_near_duplicates_tell_operators_apart() -> None:
         ("from os import *\nprint(getcwd())", 1.0, 1.0),
         ("```python\n'\\d'\n```", 1.0, 1.0),
         ("The capital of France is Paris, for all I know.", None, None),
+        ("Here it is:\n```python\ndef f(a):\n    return (a +", 0.0, 0.0),
+        ("```python\ndef f(a):\n    return a", 1.0, 1.0),
+        ("```bash\nls -l\n```\nThis lists the files there.\n```bash\nrm x\n```", None, None),
+        ("```bash\nls -l\n```\nThis lists the files, and here is", None, None),
+        ("    return a + 1\n```\nThis adds one to a.", None, None),
+        ("```bash\npip install x\n```\nand then\n```py\ndef f(a):\n    return a\n```", 1.0, 1.0),
     ],
-    ids=["whole", "unbound-name", "syntax-error", "star-import", "odd-escape", "prose"],
+    ids=[
+        "whole",
+        "unbound-name",
+        "syntax-error",
+        "star-import",
+        "odd-escape",
+        "prose",
+        "cut-off-within",
+        "cut-off-after",
+        "between-other-blocks",
+        "after-another-block",
+        "closing-fence-alone",
+        "other-block-before",
+    ],
 )
 def test_quality_looks_at_code_where_there_is_code(answer: str, parses: float | None, runnable: float | None) -> None:
     """Parses and runnable apply to code alone."""
@@ -91,6 +110,15 @@ def test_rows_are_read_from_plain_and_gzipped_files(tmp_path: Path) -> None:
     for name in ("a.jsonl", "b.gz"):
         (row,) = read_rows(tmp_path / name)
         assert (row.line, row.text) == (line, "def f():\n    pass")
+
+
+def test_rows_of_a_damaged_gzip_file_are_told_in_one_line(tmp_path: Path) -> None:
+    """Bytes that no longer unpack are the file's fault, said as such."""
+    packed = bytearray(gzip.compress(b'{"prompt": "x"}\n' * 1000))
+    packed[20:23] = bytes(byte ^ 255 for byte in packed[20:23])
+    (tmp_path / "d.gz").write_bytes(packed)
+    with pytest.raises(FileFormatError, match="allowed: JSONL in UTF-8, plain or gzipped"):
+        read_rows(tmp_path / "d.gz")
 
 
 @pytest.mark.parametrize(

@@ -182,10 +182,10 @@ def test_stream_measures_and_advances_as_the_forward_pass_does(tiny: Path) -> No
 
 
 def test_calibration_windows_jsonl_joins_the_texts(tiny: Path, tmp_path: Path) -> None:
-    """Instruction and response of every row, in order."""
-    rows = [{"instruction": "add two numbers", "response": "def add(a, b): return a + b"}] * 20
+    """Instruction and response of every row, in order; a row ends with its line, not at a separator in its text."""
+    rows = [{"instruction": "add two\u2028numbers", "response": "def add(a, b): return a + b"}] * 20
     file = tmp_path / "data.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     codec = load_model(tiny).codec
     windows = calibration_windows(file, codec, 16, 64)
     text = "\n\n".join(f"{row['instruction']}\n{row['response']}" for row in rows)

@@ -6,7 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from weightops_tiny import make_nearby, make_tiny
 
 from apr_leaderboard.engine.jobs import (
@@ -91,3 +93,16 @@ def test_shown_rows_from_elsewhere_are_an_output_error(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "data.jsonl", tmp_path / "held-out.jsonl")
     with pytest.raises(EngineOutputError, match="1 rows are not among those"):
         verify_shown(job, tmp_path / "data.jsonl", "reference", ())
+    (tmp_path / "held-out.jsonl").write_text("{", encoding="utf-8")
+    with pytest.raises(EngineOutputError, match="held-out.jsonl.*not JSON"):
+        verify_shown(job, tmp_path / "data.jsonl", "reference", ())
+
+
+def test_shown_import_of_a_tensor_from_nowhere_is_an_output_error(models: tuple[Path, Path], tmp_path: Path) -> None:
+    """What the source does not hold is the engine's invention, not the source's fault."""
+    more = shutil.copytree(models[0], tmp_path / "more")
+    tensors = load_file(more / "model.safetensors")
+    save_file({**tensors, "spare.weight": np.ones((2, 2), np.float32)}, more / "model.safetensors")
+    job = ImportJob(Checkpoint(models[0], "hf"), ImportParams())
+    with pytest.raises(EngineOutputError, match="tensor spare.weight is not the source's"):
+        verify_shown(job, more, "reference", ())

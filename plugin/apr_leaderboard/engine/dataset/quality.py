@@ -7,7 +7,9 @@ The score is 100 times the mean of the parts that apply:
 - parses: 1 where the answer's Python is Python;
 - runnable: 1 where it parses and every name it reads is bound somewhere in it or built in.
 
-The last two apply to answers that hold code: fenced blocks, or a text with a line that begins like a statement.
+The last two apply to answers that hold code: fenced blocks, or a text with a line that begins like a statement. A block
+of Python that is cut off, with no fence to close it, goes to the end of the answer; a last fence that names no
+language may as well close what was never opened, and opens none.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ from apr_leaderboard.engine.dataset.rows import Row
 
 __all__ = ["Quality", "code_of", "quality_of"]
 
-_FENCED: Final = re.compile(
-    r"^```[ \t]*(?:python|py|python3)?[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL | re.IGNORECASE
-)
+_FENCE: Final = "```"
+_PYTHON: Final = ("", "python", "py", "python3")
+"""What stands behind the fence that opens a block of Python."""
 _STATEMENT: Final = re.compile(
     r"^\s*(?:(?:def|class)\s+\w+.*:|(?:if|for|while|with|try)\b.*:$|from [\w.]+ import\b|import [\w.]+( as \w+)?$"
     r"|\w+ = \S|print\()",
@@ -65,10 +67,24 @@ def quality_of(row: Row, *, duplicate: bool) -> Quality:
 
 def code_of(answer: str) -> str | None:
     """The Python an answer holds: its fenced blocks, else all of it if it looks like code; None for prose."""
-    blocks = _FENCED.findall(answer)
+    blocks = _python_blocks(answer)
     if blocks:
         return "\n".join(textwrap.dedent(block) for block in blocks)
-    return textwrap.dedent(answer) if _STATEMENT.search(answer) and "```" not in answer else None
+    return textwrap.dedent(answer) if _STATEMENT.search(answer) and _FENCE not in answer else None
+
+
+def _python_blocks(answer: str) -> list[str]:
+    """Fences are told in turn, so that the end of a block in another language opens none."""
+    blocks: list[str] = []
+    language: str | None = None  # of the block we are in
+    for line in answer.split("\n"):
+        if line.startswith(_FENCE):
+            language = line.removeprefix(_FENCE).strip().lower() if language is None else None
+            if language in _PYTHON:
+                blocks.append("")
+        elif language in _PYTHON:
+            blocks[-1] += line + "\n"
+    return blocks[:-1] if language == "" else blocks
 
 
 def _within(n: int, low: int, high: int) -> float:

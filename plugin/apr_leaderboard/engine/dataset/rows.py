@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,12 +28,12 @@ class Row:
 
     @cached_property
     def question(self) -> str:
-        """What is asked: the first of instruction, prompt, text, question, input; empty where there is none."""
+        """What is asked: the first of instruction, prompt, text and the like; empty where there is none."""
         return _first(self.values, _QUESTION)
 
     @cached_property
     def answer(self) -> str:
-        """What is to be answered: the first of response, chosen, output, completion and the like."""
+        """What is to be answered: the first of response, chosen, output and the like; empty where there is none."""
         return _first(self.values, _ANSWER)
 
     @property
@@ -78,7 +79,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
     except FileNotFoundError:
         raise FileFormatError(path, "", "no such file", allowed="JSONL, one object a line") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise FileFormatError(path, "", str(error), allowed="JSONL in UTF-8, plain or gzipped") from None
     # Not splitlines: JSON strings may hold the other line ends that it splits at.
     for number, line in enumerate(text.split("\n"), 1):

@@ -116,7 +116,8 @@ def _texts(file: Path) -> Iterator[str]:
     if file.suffix != ".jsonl":
         yield text
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines: JSON strings may hold the other line ends that it splits at.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -21,7 +21,7 @@ from apr_leaderboard.engine.jobs import (
 )
 from apr_leaderboard.engine.reference.gguf_file import GgufFile
 from apr_leaderboard.engine.reference.tensors import HfFolder
-from apr_leaderboard.errors import EngineOutputError
+from apr_leaderboard.errors import EngineOutputError, FileFormatError
 
 __all__ = ["verify_shown"]
 
@@ -37,21 +37,28 @@ def verify_shown(job: Job, left: Path, engine: str, command: Sequence[str]) -> N
     Raises EngineOutputError for a checkpoint that does not show them. Merges and programs are checked where they are
     made, by those who have all of their inputs at hand; what training must show is in `verify_training`.
     """
-    match job:
-        case ImportJob():
-            problem = _changed(job.source, left, half=job.params.quantization == "fp16")
-        case ExportJob(format="hf"):
-            problem = _changed(job.model, left, half=False)
-        case PruneJob():
-            problem = _unpruned(job, left)
-        case QuantizeJob():
-            problem = _unpacked(job, left)
-        case PrepDataJob():
-            problem = _foreign(job, left)
-        case _:
-            problem = ""
+    try:
+        problem = _problem(job, left)
+    except FileFormatError as error:  # what was given could be read: the job was done
+        raise EngineOutputError(engine, str(error), command=command) from None
     if problem:
         raise EngineOutputError(engine, f"{left.name}: {problem}", command=command)
+
+
+def _problem(job: Job, left: Path) -> str:
+    match job:
+        case ImportJob():
+            return _changed(job.source, left, half=job.params.quantization == "fp16")
+        case ExportJob(format="hf"):
+            return _changed(job.model, left, half=False)
+        case PruneJob():
+            return _unpruned(job, left)
+        case QuantizeJob():
+            return _unpacked(job, left)
+        case PrepDataJob():
+            return _foreign(job, left)
+        case _:
+            return ""
 
 
 def _changed(source: Checkpoint, after: Path, *, half: bool) -> str:
@@ -59,6 +66,8 @@ def _changed(source: Checkpoint, after: Path, *, half: bool) -> str:
         return ""  # names and rows are laid out anew there; shapes and finite values were checked
     one, other = HfFolder(source.path), HfFolder(after)
     for name in other.specs:
+        if name not in one.specs:
+            return f"tensor {name} is not the source's"
         was, now = one.read(name), other.read(name)
         allowed = _HALF_OFF * float(np.abs(was).max(initial=0.0)) if half else 0.0
         if was.shape != now.shape or float(np.abs(was - now).max(initial=0.0)) > allowed:
