@@ -69,6 +69,18 @@ def test_every_command_shown_takes_its_options(docs: Path, capsys: pytest.Captur
             assert option in text, line
 
 
+def test_every_test_that_a_page_names_exists(docs: Path, project_root: Path) -> None:
+    """A row of docs/pains.md is worth what holds it; a name may end in `*`, or name a file."""
+    files = list((project_root / "tests").rglob("test_*.py"))
+    known = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
+    known |= {file.stem for file in files}
+    named = re.findall(r"\b(test_\w+)(\*?)", (docs / "pains.md").read_text())
+    assert len(named) > 20
+    assert [
+        name for name, more in named if not any(one == name or (more and one.startswith(name)) for one in known)
+    ] == []
+
+
 def test_recipes_shown_are_accepted(docs: Path, tmp_path: Path) -> None:
     """A block that begins with the file's name is that file."""
     texts = [
