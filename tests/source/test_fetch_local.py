@@ -55,6 +55,14 @@ def test_changed_local_file_has_its_new_digest(tmp_path: Path, cache: Path) -> N
     assert fetch(str(path), cache=cache).sha256 == hashlib.sha256(b"bb").hexdigest()
 
 
+def test_local_file_written_to_while_its_digest_is_taken_is_read_again(tmp_path: Path, cache: Path) -> None:
+    """What was read then is not what lies there now, and its digest must not be told of it ever after."""
+    path = tmp_path / "d.jsonl"
+    path.write_text("a")
+    fetch(str(path), cache=cache, watch=lambda *_: path.write_text("bb") and None)
+    assert fetch(str(path), cache=cache).sha256 == hashlib.sha256(b"bb").hexdigest()
+
+
 def test_folder_digest_is_of_names_and_contents(tmp_path: Path, cache: Path) -> None:
     """A folder's digest is its manifest's; hidden files do not count."""
     folder = tmp_path / "model"

@@ -114,7 +114,7 @@ class SourceCache:
             staged.replace(place)
         _sync(place.parent)
         kept = Kept(place, sha256, source)
-        self._stamp(place, sha256)
+        self._note(place, sha256, _stat_stamp(place))
         self.record(source, kept)
         return kept
 
@@ -134,11 +134,12 @@ class SourceCache:
             return str(note["sha256"])
         checking = meter.named(f"checking {path.name}", _size(path))
         sha256 = folder_sha256(path, checking.at) if path.is_dir() else file_sha256(path, checking.at)
-        self._stamp(path, sha256)
+        # As it was before: what is written to while it is read is read again the next time.
+        self._note(path, sha256, stamp)
         return sha256
 
-    def _stamp(self, path: Path, sha256: str) -> None:
-        note = {"path": str(path), "sha256": sha256, "stamp": _stat_stamp(path)}
+    def _note(self, path: Path, sha256: str, stamp: list[list[Any]]) -> None:
+        note = {"path": str(path), "sha256": sha256, "stamp": stamp}
         _write_json(self._folder(".checked") / f"{_key(str(path))}.json", note)
 
     def _folder(self, name: str) -> Path:
