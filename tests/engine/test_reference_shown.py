@@ -94,7 +94,7 @@ def test_shown_rows_from_elsewhere_are_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(EngineOutputError, match="1 rows are not among those"):
         verify_shown(job, tmp_path / "data.jsonl", "reference", ())
     (tmp_path / "held-out.jsonl").write_text("{", encoding="utf-8")
-    with pytest.raises(EngineOutputError, match="held-out.jsonl.*not JSON"):
+    with pytest.raises(EngineOutputError, match=r"held-out\.jsonl.*not JSON"):
         verify_shown(job, tmp_path / "data.jsonl", "reference", ())
 
 
@@ -104,5 +104,5 @@ def test_shown_import_of_a_tensor_from_nowhere_is_an_output_error(models: tuple[
     tensors = load_file(more / "model.safetensors")
     save_file({**tensors, "spare.weight": np.ones((2, 2), np.float32)}, more / "model.safetensors")
     job = ImportJob(Checkpoint(models[0], "hf"), ImportParams())
-    with pytest.raises(EngineOutputError, match="tensor spare.weight is not the source's"):
+    with pytest.raises(EngineOutputError, match=r"tensor spare\.weight is not the source's"):
         verify_shown(job, more, "reference", ())

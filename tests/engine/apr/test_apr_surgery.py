@@ -163,6 +163,46 @@ def test_prune_far_from_the_ratio_is_found(tmp_path: Path) -> None:
     assert _codes(_prune_job(source, "magnitude"), done.path) == {"sparsity-off-target"}
 
 
+def test_prune_that_takes_nothing_out_is_off_target_and_no_magnitude(tmp_path: Path) -> None:
+    """A copy of its input shows no method at all."""
+    source = _write_apr(tmp_path / "a.apr", _tensors(0), _FULL)
+    done = _write_apr(tmp_path / "model.apr", _tensors(0), _FULL)
+    assert _codes(_prune_job(source, "wanda"), done.path) == {"sparsity-off-target"}
+
+
+@pytest.mark.parametrize(
+    ("kept", "codes"),
+    [((0, 1, 2), set()), ((0, 1, 2, 3), {"sparsity-off-target"}), ((0,), {"sparsity-off-target"}),
+     ((0, 1, 3), {"layers-not-renumbered"})],
+    ids=["one-gone", "none-gone", "three-gone", "old-numbers"],
+)  # fmt: skip
+def test_prune_depth_is_held_to_the_ratio(tmp_path: Path, kept: tuple[int, ...], codes: set[str]) -> None:
+    """A quarter of four layers is one of them."""
+    matrix = _tensors(0)[_NAME]
+    layers = {i: {_NAME.replace(".0.", f".{i}."): matrix + np.float32(i)} for i in range(4)}
+    source = _write_apr(tmp_path / "a.apr", {k: v for i in range(4) for k, v in layers[i].items()}, _FULL)
+    done = _write_apr(tmp_path / "model.apr", {k: v for i in kept for k, v in layers[i].items()}, _FULL)
+    assert _codes(_prune_job(source, "depth"), done.path) == codes
+
+
+def test_merge_dare_that_drops_nothing_moves_everything(tmp_path: Path) -> None:
+    """A drop rate of 0 is not the default of 0.9."""
+    base, one, two = _tensors(0), _tensors(1), _tensors(2)
+    places = [_write_apr(tmp_path / f"{i}.apr", t, _FULL) for i, t in enumerate((base, one, two))]
+    job = MergeJob((places[1], places[2]), places[0], MergeParams(strategy="dare", drop_rate=0.0))
+    summed = {name: one[name] + two[name] - base[name] for name in base}
+    assert _codes(job, _write_apr(tmp_path / "model.apr", summed, _FULL).path) == set()
+    assert _codes(job, _write_apr(tmp_path / "model.apr", base, _FULL).path) == {"density-not-honoured"}
+
+
+def test_merge_of_models_that_are_their_base_moves_no_share(tmp_path: Path) -> None:
+    """What nothing could move is no density: not measured, and nobody's fault."""
+    same = [_write_apr(tmp_path / f"{i}.apr", _tensors(0), _FULL) for i in range(4)]
+    job = MergeJob((same[1], same[2]), same[0], MergeParams(strategy="ties", density=0.2))
+    figures, findings = verify_surgery(job, same[3].path, ("apr", "merge"))
+    assert ("moved_share" in figures, findings) == (False, [])
+
+
 def _merged(tmp_path: Path, change: F32) -> tuple[MergeJob, Path]:
     base, one, two = _tensors(0), _tensors(1), _tensors(2)
     places = [_write_apr(tmp_path / f"{i}.apr", t, _FULL) for i, t in enumerate((base, one, two))]

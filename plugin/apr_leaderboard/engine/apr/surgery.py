@@ -123,19 +123,27 @@ def _merge(job: MergeJob, written: AnyModel, source: AnyModel, report: _Report) 
         if len(known) == len(tensors):
             counts += _task_counts(known[0], known[1], known[2:])
     moved, moving, conflicts, against = (int(n) for n in counts)
-    kept = moved / moving if moving else 0.0
-    report.figures |= {"moved_share": kept, "conflicts_before": conflicts, "conflicts_after": against}
-    params = job.params
-    share = (params.density or 0.2) if params.strategy == "ties" else 1 - (params.drop_rate or 0.9)
-    low, high = share - _SPARSITY_SLACK, min(1.0, len(inputs) * share) + _SPARSITY_SLACK
+    report.figures |= {"conflicts_before": conflicts, "conflicts_after": against}
+    if moving:  # inputs that are their base have nothing to keep a share of
+        report.figures["moved_share"] = moved / moving
+        _density(job, moved / moving, report)
+    if job.params.strategy == "ties" and against:
+        report.find("signs-not-by-mass", f"{against} merged entries go against the sign of the summed task vectors")
+
+
+def _density(job: MergeJob, kept: float, report: _Report) -> None:
+    """Whether as many entries moved as a density, or what is not dropped, can move; the defaults are the program's."""
+    params, n_models = job.params, len(job.models)
+    share = 0.2 if params.density is None else params.density
+    if params.strategy == "dare":
+        share = 1 - (0.9 if params.drop_rate is None else params.drop_rate)
+    low, high = share - _SPARSITY_SLACK, min(1.0, n_models * share) + _SPARSITY_SLACK
     if not low <= kept <= high:
         report.find(
             "density-not-honoured",
-            f"{kept:.3f} of the entries moved where keeping {share:g} of each of {len(inputs)} task vectors moves"
+            f"{kept:.3f} of the entries moved where keeping {share:g} of each of {n_models} task vectors moves"
             f" {max(low, 0):.2f} to {high:.2f}",
         )
-    if params.strategy == "ties" and against:
-        report.find("signs-not-by-mass", f"{against} merged entries go against the sign of the summed task vectors")
 
 
 def _task_counts(base: Values, merged: Values, inputs: Sequence[Values]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -154,7 +162,7 @@ def _prune(job: PruneJob, written: AnyModel, source: AnyModel, report: _Report) 
     method, ratio = job.params.method, job.params.target_ratio
     report.figures["target_ratio"] = ratio
     if method == "depth":
-        _prune_depth(written, source, report)
+        _prune_depth(written, source, ratio, report)
         return
     smaller = [name for name, shape in written.shapes.items() if shape != source.shapes.get(name)]
     if not smaller:
@@ -172,7 +180,10 @@ def _prune(job: PruneJob, written: AnyModel, source: AnyModel, report: _Report) 
             zeros, values = zeros + here, values + array.size
         elif len(shape) == 1 and here and "norm" in name:
             vectors.append(name)
-    sparsity = zeros / values if values else 0.0
+    if not values:
+        report.find("sparsity-not-measured", "no matrix of its layers is in a packing that can be read here")
+        return
+    sparsity = zeros / values
     report.figures |= {"sparsity": sparsity, "sparsity_total": all_zeros / written.n_values}
     if not smaller and abs(sparsity - ratio) > _SPARSITY_SLACK:
         report.find("sparsity-off-target", f"{sparsity:.4f} of the layers' matrices are zero where {ratio:g} was asked")
@@ -186,7 +197,8 @@ def _prune(job: PruneJob, written: AnyModel, source: AnyModel, report: _Report) 
 
 
 def _is_magnitude(written: AnyModel, source: AnyModel) -> bool:
-    """Whether each matrix is the source's with nothing but its smallest weights gone."""
+    """Whether each matrix is the source's with nothing but its smallest weights gone; not where none is gone."""
+    any_gone = False
     for name, shape in source.shapes.items():
         before, after = source.values(name), written.values(name)
         if not is_matrix(name, shape) or before is None or after is None:
@@ -196,12 +208,17 @@ def _is_magnitude(written: AnyModel, source: AnyModel) -> bool:
             return False
         if gone.any() and np.abs(before[gone]).max() > np.abs(before[~gone]).min(initial=np.inf):
             return False
-    return True
+        any_gone |= bool(gone.any())
+    return any_gone
 
 
-def _prune_depth(written: AnyModel, source: AnyModel, report: _Report) -> None:
+def _prune_depth(written: AnyModel, source: AnyModel, ratio: float, report: _Report) -> None:
     kept, had = (_layers(model) for model in (written, source))
-    report.figures |= {"n_layers": len(kept), "sparsity": 1 - len(kept) / len(had)}
+    share = 1 - len(kept) / len(had)
+    report.figures |= {"n_layers": len(kept), "sparsity": share}
+    # Layers are whole: the share may be off by less than one of them.
+    if len(kept) == len(had) or abs(share - ratio) >= 1 / len(had):
+        report.find("sparsity-off-target", f"{len(kept)} of {len(had)} layers are left where {ratio:g} were to go")
     if kept != list(range(len(kept))):
         report.find("layers-not-renumbered", f"layers {kept} are left under their old numbers: no loader finds them")
 
