@@ -11,13 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apr_leaderboard.engine import Checkpoint
+from apr_leaderboard.engine import Checkpoint, ExportJob
 from apr_leaderboard.engine.apr.apr_format import AprFormatError, read_apr, tensor_values
+from apr_leaderboard.engine.apr.exports import verify_export
 from apr_leaderboard.engine.apr.verify import open_checkpoint, verify_import
 from apr_leaderboard.errors import EngineOutputError
 
 _Build = Callable[..., bytes]
 _VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
+_EMBEDDING = "model.embed_tokens.weight"
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -162,8 +164,33 @@ def _written(tmp_path: Path, apr_bytes: _Build, tensors: dict[str, np.ndarray], 
 
 def test_verify_import_same_tensors_pass_without_findings(tmp_path: Path, apr_bytes: _Build) -> None:
     """A faithful import has nothing to report; a tied head written out is allowed."""
-    written = _written(tmp_path, apr_bytes, {"w": _VALUES, "lm_head.weight": _VALUES})
-    assert verify_import(written, _source(tmp_path, {"w": _VALUES}), half=False) == []
+    written = _written(tmp_path, apr_bytes, {_EMBEDDING: _VALUES, "lm_head.weight": _VALUES})
+    assert verify_import(written, _source(tmp_path, {_EMBEDDING: _VALUES}), half=False) == []
+
+
+def test_verify_import_head_that_is_not_the_embedding_is_an_output_error(tmp_path: Path, apr_bytes: _Build) -> None:
+    """An output matrix the source has not is another model, unless it is the embedding once more."""
+    written = _written(tmp_path, apr_bytes, {_EMBEDDING: _VALUES, "lm_head.weight": _VALUES + 1})
+    with pytest.raises(EngineOutputError, match=r"unexpected: \['lm_head\.weight'\]"):
+        verify_import(written, _source(tmp_path, {_EMBEDDING: _VALUES}), half=False)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_verify_export_without_a_head_passes_only_where_it_is_tied(
+    tmp_path: Path, apr_bytes: _Build, tied: bool
+) -> None:
+    """The embedding stands in for a head that is its equal, and for no other."""
+    head = _VALUES if tied else _VALUES + 1
+    parts = {name: ("F32", v.shape, v.tobytes()) for name, v in ((_EMBEDDING, _VALUES), ("lm_head.weight", head))}
+    base = Checkpoint(_write(tmp_path / "m.apr", apr_bytes(parts)), "apr")
+    target = _source(tmp_path, {_EMBEDDING: _VALUES}).path
+    for name in ("config.json", "tokenizer.json"):
+        (target / name).write_text("{}", encoding="utf-8")
+    if tied:
+        assert verify_export(ExportJob(base, "hf"), target / "model.safetensors", ()) == []
+        return
+    with pytest.raises(EngineOutputError, match=r"lacks 1 tensors: \['lm_head\.weight'\]"):
+        verify_export(ExportJob(base, "hf"), target / "model.safetensors", ())
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ import numpy as np
 from apr_leaderboard.engine.apr.apr_format import AprFile, read_apr, tensor_values
 from apr_leaderboard.engine.apr.argv import shell_line
 from apr_leaderboard.engine.apr.sources import SourceTensor, read_source, source_values
+from apr_leaderboard.engine.apr.verify import repeats_embedding
 from apr_leaderboard.engine.jobs import Checkpoint, ExportJob
 from apr_leaderboard.errors import EngineOutputError
 from apr_leaderboard.model.record import Finding
 
 __all__ = ["config_mismatches", "verify_export"]
 
+_HEAD: Final = "lm_head.weight"
 _CONFIG_KEYS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "hidden_size": "hidden_size",
@@ -90,8 +92,13 @@ def _same_config(path: Path, base: AprFile, argv: Sequence[str]) -> None:
         raise EngineOutputError("apr", message, command=argv)
 
 
+def _is_tied(base: AprFile) -> bool:
+    return _HEAD in base.tensors and repeats_embedding(base, _HEAD)
+
+
 def _same_tensors(tensors: Mapping[str, SourceTensor], base: AprFile, argv: Sequence[str]) -> None:
-    if missing := sorted(set(base.tensors) - set(tensors) - {"lm_head.weight"}):
+    tied = {_HEAD} if _is_tied(base) else set()
+    if missing := sorted(set(base.tensors) - set(tensors) - tied):
         raise EngineOutputError("apr", f"the export lacks {len(missing)} tensors: {missing[:3]}", command=argv)
     for name, tensor in tensors.items():
         entry = base.tensors.get(name)
@@ -108,11 +115,10 @@ def _same_count(tensors: Mapping[str, SourceTensor], base: AprFile, argv: Sequen
     # Names are translated on the way to GGUF: the numbers of values are compared. A tied head may be left out.
     got = sorted(tensor.n_values for tensor in tensors.values())
     expected = sorted(entry.n_values for entry in base.tensors.values())
-    head = base.tensors.get("lm_head.weight")
     allowed = [expected]
-    if head is not None:
+    if _is_tied(base):
         without = list(expected)
-        without.remove(head.n_values)
+        without.remove(base.tensors[_HEAD].n_values)
         allowed.append(without)
     if got not in allowed:
         message = (

@@ -13,16 +13,24 @@ from typing import Final
 
 import numpy as np
 
-from apr_leaderboard.engine.apr.apr_format import AprFile, AprFormatError, read_apr, tensor_values
+from apr_leaderboard.engine.apr.apr_format import AprFile, AprFormatError, TensorEntry, read_apr, tensor_values
 from apr_leaderboard.engine.apr.sources import SourceFormatError, SourceTensor, read_source, source_values
 from apr_leaderboard.engine.jobs import Checkpoint
 from apr_leaderboard.errors import EngineOutputError
 from apr_leaderboard.model.record import Finding
 
-__all__ = ["Written", "open_checkpoint", "tokenizer_findings", "verify_import", "verify_same_layout"]
+__all__ = [
+    "Written",
+    "open_checkpoint",
+    "repeats_embedding",
+    "tokenizer_findings",
+    "verify_import",
+    "verify_same_layout",
+]
 
-_TIED_HEAD: Final = frozenset({"lm_head.weight", "output.weight"})
-"""A tied model's output matrix is the embedding; writing it a second time changes nothing."""
+_HEADS: Final = frozenset({"lm_head.weight", "output.weight"})
+"""A tied model's output matrix is the embedding; writing it a second time, or not, changes nothing."""
+_EMBEDDINGS: Final = ("model.embed_tokens.weight", "token_embd.weight")
 _FLOATS: Final = ("F32", "F16", "BF16", "F64")
 
 
@@ -98,6 +106,19 @@ def verify_same_layout(written: Written, base: AprFile) -> None:
     _same_names_and_shapes(written, {name: entry.shape for name, entry in base.tensors.items()})
 
 
+def repeats_embedding(file: AprFile, head: str) -> bool:
+    """Whether a tensor is the embedding once more: the same bytes, or the same values in another type of float."""
+    for other in (file.tensors[name] for name in _EMBEDDINGS if name in file.tensors):
+        if other.dtype == file.tensors[head].dtype:
+            same = _raw(file, other) == _raw(file, file.tensors[head])
+        else:
+            one, two = tensor_values(file, head), tensor_values(file, other.name)
+            same = one is not None and two is not None and np.array_equal(one, two)
+        if same:
+            return True
+    return False
+
+
 def tokenizer_findings(written: Written) -> list[Finding]:
     """A finding where the embedded tokenizer is missing or has no merges."""
     if written.file.vocabulary_size and written.file.has_merges:
@@ -112,10 +133,17 @@ def tokenizer_findings(written: Written) -> list[Finding]:
     ]
 
 
+def _raw(file: AprFile, entry: TensorEntry) -> tuple[tuple[int, ...], bytes]:
+    with file.path.open("rb") as stream:
+        stream.seek(entry.offset)
+        return entry.shape, stream.read(entry.size)
+
+
 def _same_names_and_shapes(written: Written, expected: Mapping[str, tuple[int, ...]]) -> None:
     got = written.file.tensors
     missing = sorted(set(expected) - set(got))
-    extra = sorted(set(got) - set(expected) - _TIED_HEAD)
+    heads = {head for head in _HEADS & set(got) if repeats_embedding(written.file, head)}
+    extra = sorted(set(got) - set(expected) - heads)
     if missing or extra:
         raise written.wrong(f"tensors missing: {missing[:3]}, unexpected: {extra[:3]}")
     for name, shape in expected.items():
@@ -135,8 +163,11 @@ def _same_values(written: Written, name: str, tensor: SourceTensor, tolerance: f
 
 def _same_element_counts(written: Written, tensors: Mapping[str, SourceTensor]) -> None:
     # Names are translated on the way from GGUF, so the numbers of values are compared, as multisets.
-    got = sorted(entry.n_values for name, entry in written.file.tensors.items() if name not in _TIED_HEAD)
-    expected = sorted(tensor.n_values for name, tensor in tensors.items() if name not in _TIED_HEAD)
+    heads = _HEADS & set(written.file.tensors)
+    tied = not _HEADS & set(tensors) and all(repeats_embedding(written.file, head) for head in heads)
+    left_out = heads if tied else frozenset()
+    got = sorted(entry.n_values for name, entry in written.file.tensors.items() if name not in left_out)
+    expected = sorted(tensor.n_values for tensor in tensors.values())
     if got != expected:
         raise written.wrong(
             f"{len(got)} tensors with {sum(got)} values where the source has {len(expected)} with {sum(expected)}"
