@@ -93,3 +93,19 @@ def test_folder_of_recipes_without_a_model_is_about_the_recipes(project: Project
     named.stderr.fnmatch_lines(["ERROR: smoke: got neither a model nor completions; accepted: *"])
     asked = project.run("recipes", "--apr-model=smoke", "--collect-only", "-q", "--ignore-glob=*leaderboards.yaml")
     assert [line for line in asked.outlines if "smoke.yaml::" in line]
+
+
+def test_answers_without_a_benchmark_are_not_ignored(bare_project: pytest.Pytester) -> None:
+    """Whoever forgets -m is told, rather than shown that the project's own tests pass."""
+    (bare_project.path / "tests").mkdir()
+    (bare_project.path / "tests" / "test_own.py").write_text("def test_own(): pass\n")
+    (bare_project.path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
+    (bare_project.path / "a.jsonl").write_text("{}\n")
+    for option in ("--apr-completions=a.jsonl", "--apr-model=smoke"):
+        result = bare_project.runpytest_subprocess("-p", "no:cacheprovider", option)
+        assert result.ret == 4
+        flag = option.partition("=")[0]
+        result.stderr.fnmatch_lines(
+            [f"ERROR: {flag}: got no benchmark to ask; accepted: *pytest -m humaneval {flag} ..."]
+        )
+    assert bare_project.runpytest_subprocess("-p", "no:cacheprovider", "tests", option).ret == 0

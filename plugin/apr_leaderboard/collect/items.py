@@ -6,6 +6,7 @@ is looked at in the call, where a failure is a failure.
 
 from __future__ import annotations
 
+import shlex
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
@@ -69,7 +70,7 @@ class AprItem(pytest.Item):
         error = excinfo.value
         if isinstance(error, EngineError):
             words = error.stderr.strip()
-            command = f"\ncommand: {' '.join(error.command)}" if error.command else ""
+            command = f"\ncommand: {shlex.join(error.command)}" if error.command else ""
             return f"{error}{command}" + (f"\nits own words:\n{words[-4000:]}" if words else "")
         if isinstance(error, AprLeaderboardError | Failure):
             return str(error)

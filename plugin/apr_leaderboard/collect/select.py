@@ -52,6 +52,7 @@ def choose_arguments(config: pytest.Config, settings: Settings) -> None:
     found = [_places(config, words) for words in alternatives(config.option.markexpr or "")]
     chosen = list(dict.fromkeys(place for places in found for place in places))
     if not chosen:
+        _need_a_benchmark(config)
         return
     benchmarks = [place for place in chosen if place == str(BUILT_IN_FOLDER) or is_suite(Path(place))]
     if benchmarks and settings.model is None and settings.completions is None:
@@ -63,6 +64,21 @@ def choose_arguments(config: pytest.Config, settings: Settings) -> None:
         )
     # Of `recipe_a or slow`, what is slow may be anywhere.
     config.args = [*chosen, *(config.args if not all(found) else ())]
+
+
+def _need_a_benchmark(config: pytest.Config) -> None:
+    """Raises `RequestError` where the command line brings answers and nothing that is collected would look at them."""
+    given = next((flag for flag in ("--apr-completions", "--apr-model") if getattr(config.option, _dest(flag))), None)
+    roots = [config.invocation_params.dir / str(argument) for argument in config.args]
+    within_reach = any(folder.is_dir() for root in roots for folder in (root / "suites", root / "recipes" / "suites"))
+    if given is not None and not config.option.markexpr and not within_reach:
+        raise RequestError(
+            f"{given}: got no benchmark to ask; accepted: with one, as in pytest -m humaneval {given} ..."
+        )
+
+
+def _dest(flag: str) -> str:
+    return flag.strip("-").replace("-", "_")
 
 
 def _places(config: pytest.Config, words: set[str]) -> list[str]:
