@@ -51,6 +51,24 @@ def test_compile_of_a_program_that_answers_as_the_model_passes(fake_apr: _Fake, 
     assert record.figures["size_bytes"] == (out / "model").stat().st_size
 
 
+def test_compile_of_a_silent_program_is_not_a_model_that_failed_to_answer(fake_apr: _Fake, tmp_path: Path) -> None:
+    """An error in place of an answer is no empty answer."""
+    out = tmp_path / "out"
+    out.mkdir()
+    failing = _program("exit 0").replace('{"text": "in a chat"}', '{"task_id": "0", "error": "out of memory"}')
+    with pytest.raises(EngineOutputError, match="answers every prompt with the same text: ''"):
+        _compile(fake_apr(failing), out)
+
+
+def test_compile_where_the_model_says_no_json_is_an_output_error(fake_apr: _Fake, tmp_path: Path) -> None:
+    """There is nothing to hold the program to."""
+    out = tmp_path / "out"
+    out.mkdir()
+    failing = _program("exit 0").replace('{"text"', "{text").replace('{"text": "in a chat"}', "hello")
+    with pytest.raises(EngineOutputError, match="the model answers no probe"):
+        _compile(fake_apr(failing), out)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -22,7 +22,7 @@ from apr_leaderboard.engine import (
     PerplexityJob,
 )
 from apr_leaderboard.engine.apr import AprEngine, Route
-from apr_leaderboard.engine.apr.generating import lost_turn_ends
+from apr_leaderboard.engine.apr.generating import _answer_from_reply, lost_turn_ends
 from apr_leaderboard.engine.apr.serving import Reply
 from apr_leaderboard.engine.protocol import Progress, ignore_progress
 from apr_leaderboard.errors import (
@@ -84,8 +84,9 @@ def test_generate_by_batch_answers_in_any_order_reach_their_prompts(fake_apr: _F
         (f"{_line(0, 'a')}\nkill -SEGV $$", "signal 11"),
         (f"{_line(0, 'a')}\n{_line(0, 'again')}", "2 of 3"),
         (f"{_line(0, 'a')}\n{_line(1, '', error='GPU generation failed')}", "T/1: GPU generation failed"),
+        (f"{_line(0, 'a')}\necho '{{\"task_id\": \"1\"}}'", "T/1: a line without a text"),
     ],
-    ids=["stops-early", "torn-line", "error", "segfault", "answers-twice", "error-per-prompt"],
+    ids=["stops-early", "torn-line", "error", "segfault", "answers-twice", "error-per-prompt", "no-text"],
 )  # fmt: skip
 def test_generate_by_batch_that_fails_part_way_keeps_what_was_answered(
     fake_apr: _Fake, tmp_path: Path, body: str, words: str
@@ -95,6 +96,21 @@ def test_generate_by_batch_that_fails_part_way_keeps_what_was_answered(
     with pytest.raises(EngineCrashedError, match=words):
         _batch(fake_apr(body), tmp_path, 3, got)
     assert [item.text for item in got] == ["a"]
+
+
+def test_generate_by_batch_line_without_a_count_of_tokens_is_not_measured(fake_apr: _Fake, tmp_path: Path) -> None:
+    """A count that was not told is none, and not nought."""
+    got: list[Completion] = []
+    _batch(fake_apr("""echo '{"task_id": "0", "text": "a"}'"""), tmp_path, 1, got)
+    assert [(item.text, item.n_tokens, item.finish) for item in got] == [("a", None, FinishReason.UNKNOWN)]
+
+
+def test_generate_by_batch_fallback_told_early_in_a_long_log_is_a_finding(fake_apr: _Fake, tmp_path: Path) -> None:
+    """What is said after it, however much, hides nothing."""
+    noise = "i=0; while [ $i -lt 2000 ]; do echo 'one more line of progress, rather long' >&2; i=$((i+1)); done"
+    body = f"echo 'GPU full, falling back to CPU' >&2\n{noise}\n{_line(0, 'a')}"
+    record = _batch(fake_apr(body), tmp_path, 1, [])
+    assert "cpu-fallback" in {finding.code for finding in record.findings}
 
 
 def test_generate_by_batch_context_overflow_is_a_finish_reason(fake_apr: _Fake, tmp_path: Path) -> None:
@@ -181,9 +197,12 @@ def test_run_finetune_without_an_adapter_is_an_output_error(fake_apr: _Fake, tmp
         (CheckJob(_MODEL), "echo not json", "not one JSON document"),
         (InspectJob(_MODEL), "echo '[]'", "not one JSON document"),
         (CheckJob(_MODEL), "echo '{}'", "lacks or misstates 'stages'"),
+        (CheckJob(_MODEL), "echo '{\"stages\": []}'", "lacks or misstates stages, of which there are none"),
         (ExportJob(_MODEL, "gguf"), "exit 0", "cannot be read"),
     ],
-    ids=["import-nothing", "import-torn", "check-text", "inspect-list", "check-empty", "export-nothing"],
+    ids=[
+        "import-nothing", "import-torn", "check-text", "inspect-list", "check-empty", "check-nothing", "export-nothing",
+    ],
 )  # fmt: skip
 def test_run_success_line_without_the_goods_is_an_output_error(
     fake_apr: _Fake, tmp_path: Path, job: CheckJob | ImportJob | InspectJob | ExportJob, body: str, words: str
@@ -204,6 +223,22 @@ def test_run_check_that_exits_5_with_its_document_is_an_answer(
     record = AprEngine(binary).run(CheckJob(_MODEL), tmp_path, ignore_progress)
     assert record.figures["stages_passed"] == 9
     assert [finding.code for finding in record.findings] == ["self-check-failed"]
+
+
+def test_run_check_stage_without_a_name_is_a_finding(fake_apr: _Fake, tmp_path: Path) -> None:
+    """A stage that failed is told, whatever it is called."""
+    binary = fake_apr("""echo '{"stages": [{"status": "FAIL", "details": "no"}]}'; exit 5""")
+    record = AprEngine(binary).run(CheckJob(_MODEL), tmp_path, ignore_progress)
+    assert [finding.message for finding in record.findings] == ["unnamed: no"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"token_ids": [1, 2]}, {"token_ids": [1], "num_generated": 1}, {"choices": []}, {"choices": [{}], "usage": {}}],
+)
+def test_answer_of_a_reply_that_lacks_its_parts_is_none(body: dict[str, object]) -> None:
+    """A server that says 200 and half an answer has not answered."""
+    assert _answer_from_reply(Reply(200, json.dumps(body).encode()), 8) is None
 
 
 def test_run_perplexity_of_a_long_text_says_how_much_was_given(

@@ -22,7 +22,7 @@ from apr_leaderboard.engine.apr.outputs import (
     perplexity_figures,
 )
 from apr_leaderboard.engine.apr.sources import SourceFormatError, read_source
-from apr_leaderboard.engine.apr.training import Adapter, TrainingLog, read_adapter, unhonoured, verify_merge
+from apr_leaderboard.engine.apr.training import Adapter, TrainingLog, read_adapter, uncompared, unhonoured, verify_merge
 from apr_leaderboard.engine.apr.verify import Written
 from apr_leaderboard.engine.jobs import Checkpoint, FinetuneJob
 from apr_leaderboard.errors import EngineOutputError
@@ -144,6 +144,16 @@ def test_merge_is_base_plus_scaled_product(
     else:
         with pytest.raises(EngineOutputError, match=words):
             verify_merge(merged, read_apr(tmp_path / "base"), adapter)
+
+
+@pytest.mark.parametrize("metadata", ['{"lora_alpha": null}', "[]", "{}", "{", '{"lora_alpha": "much"}'])
+def test_merge_of_an_adapter_without_alpha_is_told_as_not_compared(tmp_path: Path, metadata: str) -> None:
+    """A check that could not be made is said to be one."""
+    path = _adapter_file(tmp_path, np.full((4, 2), 0.01, np.float32))
+    assert uncompared(read_adapter(path, ()), "apr finetune") == []
+    path.with_name("metadata.json").write_text(metadata)
+    (finding,) = uncompared(read_adapter(path, ()), "apr finetune")
+    assert (finding.code, finding.command) == ("merge-not-compared", "apr finetune")
 
 
 def test_config_mismatches_names_each_key_that_changes_the_model() -> None:

@@ -33,15 +33,17 @@ def _write(path: Path, rows: _Rows) -> Path:
     return path
 
 
-def _verify(tmp_path: Path, step: str, before: _Rows, after: _Rows, told: object = None, **params: object):  # type: ignore[no-untyped-def]
-    """What verifying says of a chain of one step that left `after` and printed `told`."""
+def _verify(  # type: ignore[no-untyped-def]
+    tmp_path: Path, step: str, before: _Rows, after: _Rows, told: object = None, lost: int = 0, **params: object
+):
+    """What verifying says of a chain of one step that left `after` and printed `told`; split loses the last `lost`."""
     against = _write(tmp_path / "bench" / "bench.jsonl", [{"prompt": _A["instruction"]}])
     settings = PrepDataParams.model_validate({"dataset": "x", "steps": [step], "ngram": 3, **params})
     job = PrepDataJob(_write(tmp_path / "in" / "data.jsonl", before), (against,), settings)
     out = tmp_path / "out"
     left = _write(out / f"{step}.jsonl", after)
     if step == "split":
-        _write(out / "split" / "test.jsonl", [row for row in before if row not in after])
+        _write(out / "split" / "test.jsonl", [row for row in before[: len(before) - lost] if row not in after])
         left = _write(out / "split" / "train.jsonl", after)
     (out / f"{step}.json").write_text(json.dumps(told), encoding="utf-8")
     shutil.copy(left, out / "data.jsonl")
@@ -109,6 +111,12 @@ def test_prep_data_that_did_it_passes_with_what_it_missed(
     assert figures["n_after"] == len(after)
     left = {"data.jsonl", "held-out.jsonl"} if step == "split" else {"data.jsonl"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == left
+
+
+def test_prep_data_split_that_loses_a_row_is_an_output_error(tmp_path: Path) -> None:
+    """Every row is in one part or the other."""
+    with pytest.raises(EngineOutputError, match="split: 1 of 3 rows are in neither part"):
+        _verify(tmp_path, "split", [_A, _B, _C], [_A], {}, lost=1, held_out=0.3)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -66,14 +66,26 @@ def _ask_engine(binary: Path, model: Checkpoint, prompt: str, argv: Sequence[str
     tokens = ("--max-tokens", str(_PROBE_TOKENS))
     raw = (str(binary), "run", model_argument(model), "--prompt", prompt, *tokens, "--json")
     finished = run_command(Command(raw, timeout=_PROBE_SECONDS, name="apr"))
-    answers = {str(json.loads(finished.stdout_tail)["text"]).strip()} if finished.ok else set()
+    answers = _texts([finished.stdout_tail]) if finished.ok else set()
     with tempfile.TemporaryDirectory(prefix="apr-asked-") as folder:
         prompts = Path(folder, "prompts.jsonl")
         prompts.write_text(json.dumps({"task_id": "0", "prompt": prompt}) + "\n", encoding="utf-8")
         batch = (str(binary), "run", model_argument(model), "--batch-jsonl", str(prompts), *tokens)
         finished = run_command(Command((*batch, "--temperature", "0"), timeout=_PROBE_SECONDS, name="apr"))
-    for line in finished.stdout_tail.splitlines() if finished.ok else ():
-        answers.add(str(json.loads(line).get("text", "")).strip())
+    answers |= _texts(finished.stdout_tail.split("\n")) if finished.ok else set()
     if not answers:
         raise EngineOutputError("apr", "the model answers no probe, so its program cannot be held to it", command=argv)
     return answers
+
+
+def _texts(documents: Iterable[str]) -> set[str]:
+    """The `text` of each JSON document; one that has none, such as an error, says nothing."""
+    found = set()
+    for document in documents:
+        try:
+            text = json.loads(document)["text"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if isinstance(text, str):
+            found.add(text.strip())
+    return found

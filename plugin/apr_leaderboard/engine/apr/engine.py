@@ -28,7 +28,7 @@ from apr_leaderboard.engine.apr.refusals import refusals_of_apr
 from apr_leaderboard.engine.apr.requests import Route
 from apr_leaderboard.engine.apr.surgery import SurgeryJob, verify_surgery
 from apr_leaderboard.engine.apr.surgery_argv import merge_models_argv, prune_argv, quantize_argv, unhonoured_surgery
-from apr_leaderboard.engine.apr.training import TrainingLog, read_adapter, unhonoured, verify_merge
+from apr_leaderboard.engine.apr.training import TrainingLog, read_adapter, uncompared, unhonoured, verify_merge
 from apr_leaderboard.engine.apr.verify import open_checkpoint, tokenizer_findings, verify_import, verify_same_layout
 from apr_leaderboard.engine.jobs import (
     AlignJob,
@@ -278,6 +278,7 @@ class AprEngine:
             base = read_apr(job.model.path)
             verify_same_layout(merged, base)
             figures["largest_change"] = verify_merge(merged, base, adapter)
+            findings += uncompared(adapter, line)
         if log.epochs:
             figures |= {"first_loss": log.epochs[0].loss, "final_loss": log.epochs[-1].loss}
         return self._record(job, out, finished, figures=figures, findings=findings)

@@ -37,6 +37,8 @@ _SECONDS_PER_ANSWER: Final = 120.0
 _SECONDS_PER_TOKEN: Final = 5.0
 """0.72.3 decodes about one token a second on a laptop's CPU with a 0.5B model."""
 _TOKENIZE_SECONDS: Final = 60.0
+_LOG_BYTES: Final = 16 << 20
+"""How much of what the program says is looked through for a change of backend, which it may tell early."""
 _TURN_END: Final = "<|im_end|>"
 _CONTEXT_WORDS: Final = ("context limit exceeded", "context length", "context window")
 _APPROXIMATED: Final = "does NOT reproduce the model's tokenization"
@@ -137,7 +139,7 @@ def generate_by_server(
                 continue
             tally.backends[backend] += 1
             tally.take(prompt, answer, sink, watch)
-        tally.log = server.log_text()
+        tally.log = server.log_text(_LOG_BYTES)
     _raise_unless_complete(tally, argv, tally.log)
     line = f"{shell_line(argv)}  # then POST {out / 'requests.jsonl'} line by line"
     return tally, unhonoured(job.prompts, job.params, Route.SERVE, line) + tally.findings(line) + lost
@@ -195,13 +197,13 @@ def generate_by_batch(
             return
         answer = _answer_from_line(document, job.params.max_tokens)
         if answer is None:
-            tally.failures.append(f"{prompt.task_id}: {document.get('error')}")
+            tally.failures.append(f"{prompt.task_id}: {document.get('error') or 'a line without a text'}")
             return
         tally.backends["gpu" if document.get("used_gpu") else "cpu"] += 1
         tally.take(prompt, answer, sink, watch)
 
     seconds = _LOAD_SECONDS + answer_seconds(job.params.max_tokens) * len(job.prompts)
-    command = Command(argv, timeout=seconds, name="apr", log=out / "run.log")
+    command = Command(argv, timeout=seconds, name="apr", log=out / "run.log", tail_bytes=_LOG_BYTES)
     finished = run_command(command, on_stdout_line=on_line)
     tally.log = finished.stderr_tail
     raise_unless_ok(finished, argv)
@@ -217,11 +219,11 @@ def _answer_from_reply(reply: Reply, max_tokens: int) -> Answer | None:
     if reply.status != 200:
         return None
     body = reply.body
-    if "token_ids" in body:  # /generate
-        n_tokens = int(body["num_generated"])
-        finish = FinishReason.LENGTH if n_tokens >= max_tokens else FinishReason.STOP
-        return Answer(body["text"], finish, n_tokens, len(body["token_ids"]) - n_tokens)
     try:
+        if "token_ids" in body:  # /generate
+            n_tokens = int(body["num_generated"])
+            finish = FinishReason.LENGTH if n_tokens >= max_tokens else FinishReason.STOP
+            return Answer(str(body["text"]), finish, n_tokens, len(body["token_ids"]) - n_tokens)
         choice, usage = body["choices"][0], body["usage"]
         text = choice["message"]["content"]
         n_tokens = int(usage["completion_tokens"])
@@ -238,9 +240,12 @@ def _answer_from_line(document: Mapping[str, Any], max_tokens: int) -> Answer | 
     error = document.get("error")
     if error:
         return Answer("", FinishReason.CONTEXT) if _is_context_error(str(error)) else None
-    n_tokens = int(document.get("tokens_generated", 0))
-    finish = FinishReason.LENGTH if n_tokens >= max_tokens else FinishReason.UNKNOWN
-    return Answer(str(document.get("text", "")), finish, n_tokens)
+    text, n_tokens = document.get("text"), document.get("tokens_generated")
+    if not isinstance(text, str):
+        return None
+    if not isinstance(n_tokens, int):
+        return Answer(text, FinishReason.UNKNOWN)
+    return Answer(text, FinishReason.LENGTH if n_tokens >= max_tokens else FinishReason.UNKNOWN, n_tokens)
 
 
 def _batch_document(line: str) -> dict[str, Any]:

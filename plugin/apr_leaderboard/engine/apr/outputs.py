@@ -38,6 +38,8 @@ def json_document(stdout: str) -> dict[str, Any]:
 def check_figures(document: Mapping[str, Any]) -> Figures:
     """stages_passed, stages_total of `apr check`, counted over its list and not taken from its totals."""
     stages = document["stages"]
+    if not stages:
+        raise ValueError("stages, of which there are none")
     passed = sum(stage["status"] == "PASS" for stage in stages)
     return {"stages_passed": passed, "stages_total": len(stages)}
 
@@ -45,7 +47,11 @@ def check_figures(document: Mapping[str, Any]) -> Figures:
 def check_findings(document: Mapping[str, Any], command: str) -> list[Finding]:
     """A finding per stage of the program's self-test that did not pass."""
     return [
-        Finding(code="self-check-failed", message=f"{stage['name']}: {stage.get('details', '')}", command=command)
+        Finding(
+            code="self-check-failed",
+            message=f"{stage.get('name', 'unnamed')}: {stage.get('details', '')}",
+            command=command,
+        )
         for stage in document["stages"]
         if stage["status"] != "PASS"
     ]

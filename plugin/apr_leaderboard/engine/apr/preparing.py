@@ -87,7 +87,7 @@ def _verify_step(
         case "balance":
             _balance(job, after, report)
         case _:
-            _split(job, before, out, report)
+            _split(job, before, after, out, report)
 
 
 def _told(out: Path, step: str) -> dict[str, Any]:
@@ -160,9 +160,11 @@ def _balance(job: PrepDataJob, rows: Sequence[Row], report: _Report) -> None:
         raise report.wrong(f"balance: the values of {key!r} are not equally frequent afterwards: {common}")
 
 
-def _split(job: PrepDataJob, before: Sequence[Row], out: Path, report: _Report) -> None:
+def _split(job: PrepDataJob, before: Sequence[Row], after: Sequence[Row], out: Path, report: _Report) -> None:
     aside = _held_out(out)
     report.figures["n_held_out"] = len(aside)
+    if lost := len(before) - len(after) - len(aside):
+        raise report.wrong(f"split: {lost} of {len(before)} rows are in neither part")
     wanted = job.params.held_out * len(before)
     if not aside and wanted >= 1:
         raise report.wrong(f"split: nothing was put aside of {len(before)} rows")

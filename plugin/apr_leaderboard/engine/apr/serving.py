@@ -80,10 +80,10 @@ class Server:
         """One GET request; raises as `post`."""
         return self._exchange("GET", path, None, timeout)
 
-    def log_text(self) -> str:
-        """The end of what the program has written to stdout and stderr."""
+    def log_text(self, n_bytes: int = _TAIL_BYTES) -> str:
+        """The last `n_bytes` of what the program has written to stdout and stderr."""
         with self._log.open("rb") as file:
-            file.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
+            file.seek(max(0, self._log.stat().st_size - n_bytes))
             return file.read().decode("utf-8", "replace")
 
     def _exchange(self, method: str, path: str, body: bytes | None, timeout: float) -> Reply:

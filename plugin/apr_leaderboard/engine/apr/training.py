@@ -28,6 +28,7 @@ __all__ = [
     "TrainingLog",
     "ignored_by_finetune",
     "read_adapter",
+    "uncompared",
     "unhonoured",
     "verify_merge",
 ]
@@ -149,6 +150,7 @@ def read_adapter(path: Path, command: Sequence[str]) -> Adapter:
 def verify_merge(merged: Written, base: AprFile, adapter: Adapter) -> float:
     """Check merged = base + alpha/rank * B A (Hu et al. 2021, section 4.1); the largest change of any weight.
 
+    Without alpha only what the adapter does not name can be checked; `uncompared` tells that.
     Raises `EngineOutputError` if nothing changed, or something else did.
     """
     largest = 0.0
@@ -170,6 +172,14 @@ def verify_merge(merged: Written, base: AprFile, adapter: Adapter) -> float:
     if largest == 0.0:
         raise merged.wrong("the merged model equals its base, although the adapter is not zero")
     return largest
+
+
+def uncompared(adapter: Adapter, command: str) -> list[Finding]:
+    """A finding where the trainer does not say its alpha, so that nothing can be held against B A."""
+    if adapter.alpha is not None:
+        return []
+    message = "metadata.json of the adapter says no lora_alpha: what was merged could not be held against it"
+    return [Finding(code="merge-not-compared", message=message, command=command)]
 
 
 def unhonoured(params: FinetuneParams | AlignParams, log: TrainingLog, command: str) -> list[Finding]:
@@ -201,5 +211,5 @@ def ignored_by_finetune(params: FinetuneParams | AlignParams) -> list[tuple[str,
 def _alpha(path: Path) -> float | None:
     try:
         return float(json.loads(path.read_text(encoding="utf-8"))["lora_alpha"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
