@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rooted import Rooted, check_of, made_at
 
@@ -17,6 +19,8 @@ from apr_leaderboard.model.generation import Completion, FinishReason
 from apr_leaderboard.model.results import ObligationOutcome
 from apr_leaderboard.proof import Lab, NotHere, Refuted, Saboteur, answering, measured, proved, settle
 from apr_leaderboard.proof.answering import answer_of
+from apr_leaderboard.proof.measuring import epoch_losses, step_figures
+from apr_leaderboard.proof.weights import read_tensors
 
 
 def contract_of_two(root: Path) -> Contract:
@@ -177,3 +181,24 @@ def test_check_of_a_checkpoint_passes_in_every_stage_and_in_one_at_least(
         return
     with pytest.raises(Refuted, match=f"{passed} of {total} stages"):
         answering.check_passes(made_at(tmp_path), Rooted(tmp_path), answering.keep)
+
+
+def test_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path: Path) -> None:
+    """Not its first, nor its last."""
+    rows = [(1, 4.0), (1, 2.0), (2, 1.0), (2, 2.0)]
+    lines = [json.dumps({"step": at, "epoch": epoch, "loss": loss}) for at, (epoch, loss) in enumerate(rows)]
+    (tmp_path / "losses.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    made = made_at(tmp_path / "model")
+    assert epoch_losses(made) == [3.0, 1.5]
+    assert step_figures(made, "loss") == [4.0, 2.0, 1.0, 2.0]
+    with pytest.raises(HarnessError, match="left no margin of each step"):
+        step_figures(made, "margin")
+
+
+def test_tensors_of_safetensors_under_the_programs_own_name_are_read(tmp_path: Path) -> None:
+    """Some operations of `apr` leave such files."""
+    from safetensors.numpy import save_file
+
+    values = np.arange(4, dtype=np.float32).reshape(2, 2)
+    save_file({"w": values}, tmp_path / "m.apr")
+    assert read_tensors(Checkpoint(tmp_path / "m.apr", "apr"))["w"].tolist() == values.tolist()
