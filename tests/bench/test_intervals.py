@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from apr_leaderboard.bench.intervals import bootstrap, interval_for, intervals_for, wilson
 from apr_leaderboard.errors import RequestError
@@ -54,14 +54,16 @@ def test_bootstrap_same_seed_same_interval_and_says_the_seed() -> None:
     assert (first.low, first.high) != (other.low, other.high)
 
 
-def test_bootstrap_of_many_problems_is_near_the_normal_interval() -> None:
-    """With 500 problems the central limit theorem gives the same answer to two decimals."""
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
+def test_bootstrap_of_many_problems_is_near_the_normal_interval_of_its_level(level: float) -> None:
+    """With 500 problems the central limit theorem gives the same answer, to two problems."""
     generator = np.random.default_rng(3)
     counts = [(1, int(c)) for c in generator.random(500) < 0.6]
-    interval = bootstrap(counts, 1, 0)
+    interval = bootstrap(counts, 1, 0, level)
     rate = sum(c for _, c in counts) / 500
-    half = 1.96 * (rate * (1 - rate) / 500) ** 0.5
-    assert (interval.low, interval.high) == pytest.approx((rate - half, rate + half), abs=0.01)
+    half = float(norm.ppf(0.5 + level / 2)) * (rate * (1 - rate) / 500) ** 0.5
+    assert interval.level == level
+    assert (interval.low, interval.high) == pytest.approx((rate - half, rate + half), abs=2 / 500)
 
 
 def test_interval_for_one_sample_each_is_wilson_else_bootstrap() -> None:
