@@ -137,6 +137,31 @@ def test_peer_trouble_is_the_right_error(
         engine.generate(_job(model), tmp_path, lambda _: None, ignore_progress)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("APR_LLAMA_CPP_SLOTS", "many", "argument --slots: got 'many'; accepted: a whole number over 0"),
+     ("APR_LLAMA_CPP_ROOM", "0", "argument --room: got '0'; accepted: a whole number over 0"),
+     ("APR_LLAMA_CPP_THREADS", "x", "argument --threads: invalid int value: 'x'")],
+)  # fmt: skip
+def test_peer_setting_that_is_none_is_a_wrong_request(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    """The worker's own argument parser, behind a module of llama.cpp's name: the variable is wrong, nothing broke."""
+    (tmp_path / "llama_cpp.py").write_text("", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("APR_LLAMA_CPP_PYTHON", sys.executable)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(RequestError, match=f"llama_cpp: {said}; set by APR_LLAMA_CPP_SLOTS, APR_LLAMA_CPP_ROOM"):
+        PeerEngine(LLAMA_CPP)
+
+
+def test_peer_given_an_empty_prompt_refuses_the_request(fake: Fake, model: Checkpoint, tmp_path: Path) -> None:
+    """A prompt of no token would be answered from what stands beside it."""
+    job = GenerateJob(model, (Prompt(task_id="T/0", raw=""),), DecodeParams(max_tokens=4))
+    with pytest.raises(RequestError, match="T/0: the prompt is empty"):
+        fake("").generate(job, tmp_path, lambda _: None, ignore_progress)
+
+
 def test_peer_refuses_every_other_job(fake: Fake, model: Checkpoint, tmp_path: Path) -> None:
     """It says which job and what it does do."""
     engine = fake("")

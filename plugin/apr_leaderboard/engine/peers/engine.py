@@ -34,7 +34,8 @@ PROMPTS_FILE: Final = "prompts.jsonl"
 """Where a generation's rendered prompts are written, inside the out folder."""
 _WORKER: Final = Path(__file__).with_name("worker")
 _VERSIONS_SECONDS: Final = 300.0
-_EXIT_BAD_INPUT, _EXIT_MISSING, _EXIT_REFUSED = 3, 4, 5
+_WRONG_FLAG: Final = "error: argument "
+_EXIT_USAGE, _EXIT_BAD_INPUT, _EXIT_MISSING, _EXIT_REFUSED = 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,10 @@ class PeerEngine:
         kind: type[EngineError] = EngineCrashedError
         if finished.timed_out:
             kind, reason = EngineTimeoutError, f"not done after {self._timeout:g} s"
+        elif finished.exit_code == _EXIT_USAGE and _WRONG_FLAG in told[-1]:
+            # The suite's own flags are sound, so it is one of the settings; argparse says which flag, and what it got.
+            settings = ", ".join(map(self.peer.variable, self.peer.settings))
+            raise RequestError(f"{self.name}: {told[-1].partition('error: ')[2]}; set by {settings}")
         elif finished.exit_code == _EXIT_BAD_INPUT:
             raise RequestError(f"{self.name}: {reason}")
         elif finished.exit_code == _EXIT_REFUSED:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from apr_leaderboard.engine.jobs import Checkpoint
-from apr_leaderboard.errors import EngineMissingError, FileFormatError
+from apr_leaderboard.errors import EngineMissingError, FileFormatError, RequestError
 from apr_leaderboard.model.generation import Prompt
 
 __all__ = ["Template", "render_prompts", "write_rendered"]
@@ -31,14 +31,18 @@ def render_prompts(
 
     `ids` are what the model's tokenizer, read by the reference engine, makes of the text; `special` says whether the
     tokenizer adds its start token, as it does for raw text only. Raises `FileFormatError` for a checkpoint that is
-    neither GGUF nor a Hugging Face folder, `EngineMissingError` where the libraries to read one are missing.
+    neither GGUF nor a Hugging Face folder, `EngineMissingError` where the libraries to read one are missing, and
+    `RequestError` for a prompt that comes to no token at all.
     """
     codec, render = _renderer(model, template)
     for prompt in prompts:
         text = render(prompt)
         special = prompt.raw is not None
+        ids = codec.encode(text, special=special)
+        if not ids:
+            raise RequestError(f"{prompt.task_id}: the prompt is empty; at least one token is needed")
         fields = prompt.model_dump(mode="json", exclude={"raw"})
-        yield {**fields, "rendered": text, "special": special, "ids": codec.encode(text, special=special)}
+        yield {**fields, "rendered": text, "special": special, "ids": ids}
 
 
 def write_rendered(path: Path, lines: Iterator[dict[str, Any]]) -> int:

@@ -59,14 +59,17 @@ class LlamaDecoder:
     def run(
         self, prompts: Sequence[tuple[RenderedPrompt, list[int]]], on_step: Callable[[Times], None] | None = None
     ) -> Iterator[Answer]:
-        """Yield each answer when it ends; a prompt that leaves no position for an answer is given back empty."""
-        waiting: deque[tuple[RenderedPrompt, list[int]]] = deque()
+        """Yield each answer when it ends; a prompt that leaves no position for an answer is given back empty.
+
+        Raises WorkerError (exit 5) before the first answer where a prompt is longer than a batch.
+        """
+        fitting = [(prompt, ids) for prompt, ids in prompts if len(ids) < self.model.room]
+        if any(len(ids) > self.model.n_batch for _, ids in fitting):
+            raise WorkerError(f"a prompt is longer than llama.cpp's batch of {self.model.n_batch} tokens", 5)
         for prompt, ids in prompts:
             if len(ids) >= self.model.room:
                 yield Answer(prompt, "", [], len(ids), "context")
-            else:
-                waiting.append((prompt, ids))
-        waiting = deque(sorted(waiting, key=lambda pair: (-len(pair[1]), pair[0].task_id, pair[0].sample)))
+        waiting = deque(sorted(fitting, key=lambda pair: (-len(pair[1]), pair[0].task_id, pair[0].sample)))
         slots: list[_Slot | None] = [None] * self.slots
         batch = llama_cpp.llama_batch_init(self.model.n_batch, 0, 1)
         try:
@@ -105,8 +108,6 @@ class LlamaDecoder:
                 batch.logits[at] = offset == len(slot.pending) - 1
                 batch.n_tokens += 1
             asked.append((place, batch.n_tokens - 1))
-        if not asked:
-            raise WorkerError(f"a prompt is longer than llama.cpp's batch of {self.model.n_batch} tokens", 5)
         if llama_cpp.llama_decode(self.model.ctx, batch) != 0:
             raise WorkerError("llama_decode failed")
         for place, at in asked:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Any
 
 import llama_cpp
 
+from .answering import Watch, positive, say_answers, tokenised_otherwise
 from .lines import Decoding, read_prompts, say
-from .llama_decode import LlamaDecoder, Times
+from .llama_decode import LlamaDecoder
 from .llama_model import LlamaModel
 
 __all__ = ["add_arguments", "run", "versions"]
 
-_SECONDS_BETWEEN_REPORTS = 1.0
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that only this peer has."""
-    parser.add_argument("--slots", type=int, default=8, help="prompts answered together")
-    parser.add_argument("--room", type=int, default=4096, help="positions of each slot")
+    parser.add_argument("--slots", type=positive, default=8, help="prompts answered together")
+    parser.add_argument("--room", type=positive, default=4096, help="positions of each slot")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as this process may use")
 
 
@@ -36,14 +34,10 @@ def run(args: argparse.Namespace, decoding: Decoding) -> dict[str, Any]:
     say("progress", {"what": "loading the model", "done": 0, "total": None, "unit": "s", "note": ""})
     model = LlamaModel(args.model, args.slots, args.room, args.threads)
     pairs = [(prompt, model.encode(prompt)) for prompt in prompts]
-    told = [(prompt.ids, tuple(ids)) for prompt, ids in pairs if prompt.ids is not None]
     decoder = LlamaDecoder(model, decoding, args.slots)
-    watch = _Watch(len(prompts))
-    started = time.perf_counter()
-    for answer in decoder.run(pairs, watch.step):
-        say("completion", answer.completion() | ({"tokens": answer.tokens} if args.tokens else {}))
-        watch.answered += 1
-    seconds = time.perf_counter() - started
+    watch = Watch(len(prompts))
+    answers = decoder.run(pairs, lambda times: watch.step(times.n_tokens, times.decode))
+    seconds = say_answers(answers, watch, with_tokens=args.tokens)
     figures = {
         "n_completions": watch.answered,
         "n_prompt_tokens_read": decoder.times.n_prompt,
@@ -51,27 +45,10 @@ def run(args: argparse.Namespace, decoding: Decoding) -> dict[str, Any]:
         "load_seconds": round(model.load_seconds, 3),
         "answer_seconds": round(seconds, 3),
         "tokens_per_second": round(decoder.times.n_tokens / seconds, 1),
-        "n_tokenised_otherwise": sum(suite != own for suite, own in told),
+        "n_tokenised_otherwise": tokenised_otherwise(pairs),
         "slots": args.slots,
         "threads": model.threads,
         "backend": "cpu",
     }
     model.close()
     return figures
-
-
-class _Watch:
-    """Reports progress at most once a second."""
-
-    def __init__(self, total: int) -> None:
-        self.answered = 0
-        self._total = total
-        self._next = 0.0
-
-    def step(self, times: Times) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + _SECONDS_BETWEEN_REPORTS
-        told = {"what": "answering", "done": self.answered, "total": self._total, "unit": "prompts"}
-        say("progress", {**told, "note": f"{times.n_tokens / times.decode:.1f} tokens/s"})

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Any
 
 import torch
 import transformers
 
+from .answering import Watch, positive, say_answers, tokenised_otherwise
 from .lines import Decoding, read_prompts, say
-from .torch_decode import Times, TorchDecoder
+from .torch_decode import TorchDecoder
 from .torch_model import DTYPES, device_named, load_torch
 
 __all__ = ["add_arguments", "run", "versions"]
 
-_SECONDS_BETWEEN_REPORTS = 1.0
 _WARM_TOKENS = 4
 
 
@@ -23,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that only this peer has."""
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="float32", help="what the weights become")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: the GPU where there is one")
-    parser.add_argument("--batch", type=int, default=16, help="prompts answered together")
+    parser.add_argument("--batch", type=positive, default=16, help="prompts answered together")
 
 
 def versions(args: argparse.Namespace) -> dict[str, str]:
@@ -47,17 +46,13 @@ def run(args: argparse.Namespace, decoding: Decoding) -> dict[str, Any]:
     say("progress", {"what": "loading the model", "done": 0, "total": None, "unit": "s", "note": ""})
     model = load_torch(args.model, args.dtype, device)
     pairs = [(prompt, model.encode(prompt)) for prompt in prompts]
-    told = [(prompt.ids, tuple(ids)) for prompt, ids in pairs if prompt.ids is not None]
     warm = Decoding(_WARM_TOKENS, decoding.temperature, decoding.top_k, decoding.top_p)
     for _ in TorchDecoder(model, warm, args.batch).run(pairs[: args.batch]):
         pass  # kernels are loaded and chosen the first time they are used
     decoder = TorchDecoder(model, decoding, args.batch)
-    watch = _Watch(len(prompts))
-    started = time.perf_counter()
-    for answer in decoder.run(pairs, watch.step):
-        say("completion", answer.completion() | ({"tokens": answer.tokens} if args.tokens else {}))
-        watch.answered += 1
-    seconds = time.perf_counter() - started
+    watch = Watch(len(prompts))
+    answers = decoder.run(pairs, lambda times: watch.step(times.n_tokens, times.decode + times.prefill))
+    seconds = say_answers(answers, watch, with_tokens=args.tokens)
     times = decoder.times
     return {
         "n_completions": watch.answered,
@@ -68,27 +63,9 @@ def run(args: argparse.Namespace, decoding: Decoding) -> dict[str, Any]:
         "decode_seconds": round(times.decode, 3),
         "answer_seconds": round(seconds, 3),
         "tokens_per_second": round(times.n_tokens / seconds, 1),
-        "n_tokenised_otherwise": sum(suite != own for suite, own in told),
+        "n_tokenised_otherwise": tokenised_otherwise(pairs),
         "dtype": args.dtype,
         "batch": args.batch,
         "backend": "gpu" if device.startswith("cuda") else "cpu",
         **({"peak_device_bytes": torch.cuda.max_memory_allocated()} if device.startswith("cuda") else {}),
     }
-
-
-class _Watch:
-    """Reports progress at most once a second."""
-
-    def __init__(self, total: int) -> None:
-        self.answered = 0
-        self._total = total
-        self._next = 0.0
-
-    def step(self, times: Times) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + _SECONDS_BETWEEN_REPORTS
-        speed = times.n_tokens / (times.decode + times.prefill)
-        told = {"what": "answering", "done": self.answered, "total": self._total, "unit": "prompts"}
-        say("progress", {**told, "note": f"{speed:.1f} tokens/s"})
