@@ -68,6 +68,29 @@ def test_compare_of_a_run_whose_self_check_failed_decides_nothing(
         assert f"{bad}: INVALID: its self-check failed" in _refused(["compare", *words], capsys, code=3)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "code"), [(20, 10, 1), (10, 20, 0), (20, 17, 0)], ids=["fewer", "more", "fewer by chance"]
+)
+def test_compare_ends_with_1_only_where_b_solves_fewer_beyond_chance(tmp_path: Path, a: int, b: int, code: int) -> None:
+    """The exit code is what a gate goes by: ten lost of twenty are more than chance, three are not."""
+    runs = [_run(tmp_path / name, [["passed"]] * n + [["wrong"]] * (20 - n)) for name, n in (("a", a), ("b", b))]
+    assert main(["compare", *map(str, runs)]) == code
+
+
+def test_compare_of_a_recipes_runs_takes_the_model_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not the one it began with, which the run holds as well."""
+    runs = []
+    for name, made in (("a", "passed"), ("b", "wrong")):
+        runs.append(_run(tmp_path / name, [["passed"]]))
+        results = json.loads((runs[-1] / "results.json").read_text())
+        [first] = results["benchmarks"]
+        last = {**first, "recipe": "recipe-a", "after": "finetune", "problems": [_problem(0, [made])]}
+        results["benchmarks"] = [{**first, "recipe": "recipe-a", "after": "import"}, last]
+        (runs[-1] / "results.json").write_text(json.dumps(results))
+    assert main(["compare", *map(str, runs)]) == 0
+    assert "humaneval: 1/1 -> 0/1" in capsys.readouterr().out
+
+
 def test_pairs_of_a_run_whose_self_check_failed_are_not_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,14 @@ def test_rate_stands_to_the_published_one(recorder: Recorder, solved: int, verdi
     assert _only(_board(recorder)) == [(verdict, "")]
 
 
+def test_published_rate_is_taken_for_the_nearest_number_of_problems(recorder: Recorder) -> None:
+    """70.7 % of 164 is 115.9 problems: 116 is equal to it, 115 one fewer."""
+    for day, solved in enumerate((116, 115), 1):
+        one = recorder.evaluation(verdicts_of(solved, 164), model="qwen2.5-coder-1.5b-instruct-q4_k_m")
+        recorder.run(f"r{day}", one, day=day)
+        assert _only(_board(recorder)) == [("consistent (equal)" if day == 1 else "consistent (-1 problem)", "")]
+
+
 def test_incomplete_invalid_sampled_and_foreign_runs_are_not_judged(recorder: Recorder) -> None:
     """Each says why instead of a verdict."""
     half = verdicts_of(50, 82)
