@@ -85,7 +85,7 @@ def _lines(path: Path) -> Iterable[dict[str, Any]]:
         return read_lines(path)
     # Of a run that was killed the last line may be there in part; it holds no answer then.
     text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line.strip()]
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].split("\n") if line.strip()]
 
 
 def _expected_tokens(answers: Iterable[dict[str, Any]]) -> Any:

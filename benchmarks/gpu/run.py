@@ -33,6 +33,7 @@ class Runner:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.deadline = time.monotonic() + args.seconds
+        self.broken: list[str] = []
 
     def lane(self, runs: list[dict[str, Any]]) -> None:
         """The runs of one lane, in order; one that breaks is written down and does not end the others."""
@@ -50,6 +51,8 @@ class Runner:
                 figures["error"] = f"{type(error).__name__}: {error}"
                 figures["traceback"] = traceback.format_exc()[-1500:]
             figures["seconds"] = round(time.time() - started, 2)
+            if "error" in figures or figures.get("exit_code"):
+                self.broken.append(run["name"])
             path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
             shown = {key: value for key, value in figures.items() if key not in ("run", "traceback", "command")}
             print(f"{time.strftime('%H:%M:%S')} {run['name']}: {json.dumps(shown)[:700]}", flush=True)
@@ -103,7 +106,7 @@ class Runner:
         argv += ["--top-k", str(decode.get("top_k", 0)), *run.get("words", ())]
         out, code, seconds = self._command(argv, run)
         lines, n_tokens, on_gpu, milliseconds = [], 0, 0, 0.0
-        for line in filter(None, map(_document, out.splitlines())):
+        for line in filter(None, map(_document, _lines(out))):
             if not str(line.get("task_id", "")).isdigit() or "text" not in line:
                 continue
             prompt = prompts[int(line["task_id"])]
@@ -144,7 +147,7 @@ class Runner:
         for name, value in run["decode"].items():
             argv += ["--" + name.replace("_", "-"), str(value)]
         out, code, _ = self._command(argv, run)
-        documents = list(filter(None, map(_document, out.splitlines())))
+        documents = list(filter(None, map(_document, _lines(out))))
         lines = [_answer(one["completion"]) for one in documents if "completion" in one]
         figures = next((one["record"]["figures"] for one in documents if "record" in one), {})
         write_answers(self.args.out / f"{run['name']}.jsonl.gz", [*prompts, *left], [*lines, *map(_no_room, left)])
@@ -197,6 +200,11 @@ def _no_room(prompt: dict[str, Any]) -> dict[str, Any]:
     return {**line, "finish": "context", "n_prompt_tokens": len(prompt["ids"])}
 
 
+def _lines(text: str) -> list[str]:
+    """Not splitlines: what a model wrote may hold the other line ends that it splits at."""
+    return text.split("\n")
+
+
 def _document(line: str) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
@@ -212,7 +220,7 @@ def _fallbacks(log: Path) -> list[str]:
 
 
 def main() -> int:
-    """Do every run of the plan; exit code 1 if one of them broke."""
+    """Do every run of the plan; exit code 1 if one of them broke, or its program did not end with 0."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("plan", type=Path)
     parser.add_argument("--folder", type=Path, default=Path.cwd(), help="what the plan's paths are relative to")
@@ -231,8 +239,7 @@ def main() -> int:
         thread.start()
     for thread in threads:
         thread.join()
-    broken = [path for path in args.out.glob("*.json") if "error" in json.loads(path.read_text(encoding="utf-8"))]
-    return int(bool(broken))
+    return int(bool(runner.broken))
 
 
 if __name__ == "__main__":

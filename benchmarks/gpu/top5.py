@@ -61,7 +61,7 @@ def main() -> int:
     parser.add_argument("--hf", type=Path)
     parser.add_argument("--dtype", default="float32")
     args = parser.parse_args()
-    lines = [json.loads(line) for line in args.texts.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [json.loads(line) for line in args.texts.read_text(encoding="utf-8").split("\n") if line.strip()]
     theirs = by_transformers(args.hf, args.dtype, [line["text"] for line in lines]) if args.hf else None
     with args.out.open("w", encoding="utf-8") as out:
         for place, line in enumerate(lines):
