@@ -11,7 +11,7 @@ import pytest
 from apr_leaderboard.criteria import Asked, Trial, decide, saboteur_named
 from apr_leaderboard.criteria.auditing import contaminated, quality_scores, training_files
 from apr_leaderboard.criteria.probing import reproducible
-from apr_leaderboard.criteria.texts import need_hf, token_ids
+from apr_leaderboard.criteria.texts import need_hf, oracle_logits, token_ids
 from apr_leaderboard.criteria.working import decontaminate
 from apr_leaderboard.engine import Checkpoint
 from apr_leaderboard.errors import (
@@ -23,9 +23,10 @@ from apr_leaderboard.errors import (
 )
 from apr_leaderboard.model.criterion import Criterion, Refusal
 from apr_leaderboard.model.record import EngineIdentity
-from apr_leaderboard.pipeline import Workbench
+from apr_leaderboard.pipeline import EngineStep, Workbench
 from apr_leaderboard.proof import NotHere, Refuted
 from apr_leaderboard.proof.lab import Made
+from apr_leaderboard.store import Node
 
 CRITERION = Criterion(id="AC-001", claim="c", part="models", bound="b", smoke="required", real="required")
 
@@ -176,3 +177,46 @@ def test_contamination_check_that_is_refused_in_other_words_is_a_refusal(tmp_pat
     """Nothing was counted."""
     with pytest.raises(EngineRefusedError, match="not implemented"):
         decontaminate(refusing(tmp_path, "not implemented"))
+
+
+def test_decided_refusal_of_an_earlier_stage_is_blocked_too(tmp_path: Path) -> None:
+    """However many stages lie between it and what was asked."""
+
+    def test() -> None:
+        try:
+            try:
+                raise EngineRefusedError("fake", "not offered")
+            except EngineRefusedError as error:
+                raise StageFailedError("merge", "prune", str(error)) from error
+        except StageFailedError as error:
+            raise StageFailedError("eval", "prune", error.reason) from error
+
+    found = decide(trial_of(tmp_path), CRITERION, test, None)
+    assert (found.outcome.value, found.words) == ("blocked", "not offered")
+
+
+@pytest.mark.parametrize(("op", "outcome"), [("prune", "fail"), ("import", "blocked"), ("make-smoke", "blocked")])
+def test_decided_refusal_of_what_the_engine_made_itself_is_a_failure(op: str, outcome: str, tmp_path: Path) -> None:
+    """What it took in is none of its making."""
+    trial = trial_of(tmp_path)
+    step = EngineStep("a step", cast(Any, Ours()), Node(op, {}), (), lambda models: cast(Any, None))
+    made = Made(step, tmp_path)
+
+    def refuse() -> Any:
+        raise EngineRefusedError("fake", "not a model")
+
+    found = decide(trial, CRITERION, lambda: trial._own([made], refuse), None)
+    assert found.outcome.value == outcome
+    assert (f"fake refuses what its own {op} made: not a model" in found.reason) == (outcome == "fail")
+
+
+def test_decided_assertion_of_our_own_code_is_raised_as_it_is(tmp_path: Path) -> None:
+    """One in the test itself is a failure; one below it is our trouble."""
+
+    def claims() -> None:
+        assert CRITERION.id == "AC-002", "it is the first"
+
+    found = decide(trial_of(tmp_path), CRITERION, claims, None)
+    assert (found.outcome.value, found.reason.splitlines()[0]) == ("fail", "it is the first")
+    with pytest.raises(AssertionError):
+        decide(trial_of(tmp_path), CRITERION, lambda: oracle_logits(Made(cast(Any, None), tmp_path), [1]), None)
