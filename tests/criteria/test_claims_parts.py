@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from apr_leaderboard.criteria import Asked, Trial, saboteur_named
+from apr_leaderboard.criteria import Asked, SabotagedEngine, Trial, reproduce, saboteur_named
 from apr_leaderboard.criteria.resuming import _break_off
 from apr_leaderboard.criteria.running import answer_alone
 from apr_leaderboard.criteria.scoring import published_of
 from apr_leaderboard.engine import Checkpoint, Progress
+from apr_leaderboard.model.criterion import Defect
+from apr_leaderboard.model.record import EngineIdentity
 from apr_leaderboard.pipeline import EngineStep, Workbench
 from apr_leaderboard.proof import NotHere, Refuted
 from apr_leaderboard.proof.lab import Made
@@ -75,3 +77,35 @@ def test_step_that_is_broken_off_leaves_nothing_in_the_store(tmp_path: Path) -> 
     )
     with pytest.raises(Refuted, match="stands in the store as if it were done"):
         _break_off(cast(Store, careless), step)
+
+
+@pytest.mark.parametrize(
+    ("program", "there"),
+    [("echo torn; exit 3", True), ("echo torn; exit 0", False), ("echo whole; exit 3", False)],
+    ids=["as known", "ends well", "other words"],
+)
+def test_known_defect_is_there_only_with_its_words_and_its_exit_code(program: str, there: bool, tmp_path: Path) -> None:
+    """One of both is another defect, or none."""
+    binary = tmp_path / "program"
+    binary.write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
+    binary.chmod(0o755)
+    maker = tmp_path / "maker.py"
+    maker.touch()
+    defect = Defect.model_validate(
+        {
+            "id": "torn-file", "engine": "fake", "versions": ["1"], "criteria": ["AC-001"], "command": "fake export",
+            "expected": "a file", "got": "half", "shown": {"output": "torn", "exit_code": 3}, "found": "2026-11-23",
+        }
+    )  # fmt: skip
+    found = reproduce(defect, binary, tmp_path / "run", maker)
+    assert found.there is there
+    assert ("still there" in found.statement(defect)) is there
+
+
+def test_what_two_saboteurs_make_in_one_way_is_kept_apart() -> None:
+    """By name; and none of it is the sound engine's."""
+    identity = EngineIdentity(name="x", version="1", build="0")
+    sound = cast(Any, SimpleNamespace(name="x", identity=lambda: identity))
+    broken = [SabotagedEngine(sound, saboteur_named(name)).identity() for name in ("lora-unlearns", "wgpu-unlearns")]
+    assert len({one.build for one in (identity, *broken)}) == 3
+    assert {(one.name, one.version) for one in broken} == {("x", "1")}
