@@ -28,14 +28,18 @@ split: {{first: {first}, last: {last}}}
 """
 
 
-def _workbench(bench: Bench, samples: Sequence[tuple[str, str]], suites: Path | None = None) -> Workbench:
+def _workbench(
+    bench: Bench, samples: Sequence[tuple[str, str]], suites: Path | None = None, **wishes: Any
+) -> Workbench:
     file = bench.path / "samples.jsonl"
-    file.write_text("".join(json.dumps({"task_id": task, "completion": body}) + "\n" for task, body in samples))
+    text = "".join(json.dumps({"task_id": task, "completion": body}) + "\n" for task, body in samples)
+    if not file.exists() or file.read_text() != text:  # another workbench may have it open
+        file.write_text(text)
     return Workbench(
         root=bench.path,
         store_root=bench.path / "store",
         run_folder=bench.path / "store" / "runs" / "run",
-        settings=Settings(completions=file),
+        settings=Settings(completions=file, **wishes),
         make_engine=lambda _: pytest.fail("no engine is needed"),
         suite_folders=() if suites is None else (suites,),
     )
@@ -64,6 +68,38 @@ def test_verdicts_of_the_same_file_are_taken_from_the_store(bench: Bench, right:
     first, second = (_scored(_workbench(bench, right)) for _ in range(2))
     assert (first.n_solved, first.cached) == (16, False)
     assert (second.n_solved, second.cached) == (16, True)
+
+
+@pytest.mark.parametrize(
+    "wishes", [{"cpu_seconds": 3.0}, {"sandbox": "process"}, {"prompt": "qwen-official"}, {"limit": 8}, {"seed": 2}]
+)
+def test_verdicts_judged_otherwise_have_a_key_of_their_own(
+    bench: Bench, right: list[tuple[str, str]], wishes: dict[str, Any]
+) -> None:
+    """Limits, level, prompt profile, problems; what has no say in a given file's verdicts is in no key."""
+    keys = []
+    for more in ({}, wishes):
+        workbench = _workbench(bench, right, **more)
+        keys.append(workbench._scorer(workbench.standalone("smoke")[0]).node.key)
+        workbench.close()
+    assert (keys[0] == keys[1]) == ("seed" in wishes)
+
+
+def test_limit_takes_the_first_problems_of_a_file_that_answers_all(bench: Bench, right: list[tuple[str, str]]) -> None:
+    """The other lines are of known tasks, and no mistake."""
+    workbench = _workbench(bench, right, limit=8)
+    score = _scored(workbench)
+    assert (score.n_solved, score.result.n_problems, score.result.complete) == (8, 8, False)
+
+
+def test_verdicts_of_other_answers_have_a_key_of_their_own(bench: Bench, right: list[tuple[str, str]]) -> None:
+    """One more blank in the file is another file."""
+    keys = set()
+    for samples in (right, [(task, f"{body} ") for task, body in right]):
+        workbench = _workbench(bench, samples)
+        keys.add(workbench._scorer(workbench.standalone("smoke")[0]).node.key)
+        workbench.close()
+    assert len(keys) == 2
 
 
 def test_verdicts_of_other_packages_are_not_taken(

@@ -195,7 +195,8 @@ class EvaluationMaker:
         """
         benchmark = benchmark_named(name, self.suites)
         problems, digest = self._problems(benchmark)
-        answers = FileAnswers(SampleFile(file, [problem.task_id for problem in problems]))
+        # The file may well answer more than a limit leaves.
+        answers = FileAnswers(SampleFile(file, [problem.task_id for problem in self._loaded[benchmark.name][0]]))
         profile = profile_named(profile_name or benchmark.profile)
         decoding = {} if stated is None else dict(stated.decoding)
         said = () if stated is None else ("engine", "model", *(["decoding"] if decoding else ()))
