@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from apr_leaderboard.bench import EXTRACTION_VERSION, Problem, program_for, self_check_programs
-from apr_leaderboard.errors import SandboxError
+from apr_leaderboard.errors import SandboxError, StoreError
 from apr_leaderboard.model.results import ProblemResult
 from apr_leaderboard.pipeline.answers import Answer, Answers
 from apr_leaderboard.pipeline.evaluation import Evaluation
@@ -296,7 +296,10 @@ def _found(program: Program, sample: int, result: SandboxResult) -> dict[str, An
 
 
 def _write(file: Path, records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    write_lines(file, records)
+    try:
+        write_lines(file, records)
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be written: {error.strerror}") from error
     return {}
 
 
