@@ -63,6 +63,20 @@ def test_shown_copy_of_the_input_is_an_output_error(models: tuple[Path, Path], n
         verify_shown(_jobs(models[0])[name], models[0], "reference", ())
 
 
+def test_shown_pruning_of_half_of_what_was_asked_is_an_output_error(models: tuple[Path, Path], tmp_path: Path) -> None:
+    """Some zeros are not the zeros that were asked for."""
+    at = Checkpoint(models[0], "hf")
+    half = shutil.copytree(models[0], tmp_path / "half")
+    tensors = load_file(half / "model.safetensors")
+    for name, array in tensors.items():
+        if ".layers." in name and array.ndim == 2:
+            array.reshape(-1)[: array.size // 5] = 0
+    save_file(tensors, half / "model.safetensors")
+    verify_shown(PruneJob(at, None, PruneParams(target_ratio=0.2)), half, "reference", ())
+    with pytest.raises(EngineOutputError, match=r"0\.2\d\d are zero, not 0\.4"):
+        verify_shown(PruneJob(at, None, PruneParams(target_ratio=0.4)), half, "reference", ())
+
+
 @pytest.mark.parametrize("kind", ["import", "export"])
 def test_shown_import_and_export_keep_every_value(models: tuple[Path, Path], kind: str) -> None:
     """The same model passes, another one does not."""

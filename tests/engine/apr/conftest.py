@@ -106,6 +106,24 @@ def apr_bytes() -> Callable[..., bytes]:
 
 
 @pytest.fixture
+def gguf_file(tmp_path: Path) -> Callable[[Mapping[str, np.ndarray[Any, Any]]], Checkpoint]:
+    """Writes tensors as they are into m.gguf."""
+    gguf = pytest.importorskip("gguf")
+
+    def write(tensors: Mapping[str, np.ndarray[Any, Any]]) -> Checkpoint:
+        writer = gguf.GGUFWriter(tmp_path / "m.gguf", "qwen2")
+        for name, values in tensors.items():
+            writer.add_tensor(name, values)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return Checkpoint(tmp_path / "m.gguf", "gguf")
+
+    return write
+
+
+@pytest.fixture
 def recorded() -> Callable[[str], str]:
     """Text recorded from `apr` 0.72.3, by file name."""
     folder = Path(__file__).with_name("recorded")

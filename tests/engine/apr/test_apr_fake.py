@@ -233,6 +233,19 @@ def test_run_check_stage_without_a_name_is_a_finding(fake_apr: _Fake, tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("told", "n_tokens", "finish"),
+    [("stop", 3, FinishReason.STOP), ("length", 8, FinishReason.LENGTH), ("length", 3, FinishReason.CONTEXT)],
+)
+def test_answer_cut_before_its_budget_was_cut_by_the_context(told: str, n_tokens: int, finish: FinishReason) -> None:
+    """The program says length either way; the count of tokens tells which."""
+    choice = {"message": {"content": "a"}, "finish_reason": told}
+    body = {"choices": [choice], "usage": {"completion_tokens": n_tokens, "prompt_tokens": 5}}
+    answer = _answer_from_reply(Reply(200, json.dumps(body).encode()), 8)
+    assert answer is not None
+    assert (answer.finish, answer.n_tokens, answer.n_prompt_tokens) == (finish, n_tokens, 5)
+
+
+@pytest.mark.parametrize(
     "body",
     [{"token_ids": [1, 2]}, {"token_ids": [1], "num_generated": 1}, {"choices": []}, {"choices": [{}], "usage": {}}],
 )

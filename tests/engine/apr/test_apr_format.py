@@ -11,9 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apr_leaderboard.engine import Checkpoint, ExportJob
+from apr_leaderboard.engine import Checkpoint
 from apr_leaderboard.engine.apr.apr_format import AprFormatError, read_apr, tensor_values
-from apr_leaderboard.engine.apr.exports import verify_export
 from apr_leaderboard.engine.apr.verify import open_checkpoint, verify_import
 from apr_leaderboard.errors import EngineOutputError
 
@@ -175,24 +174,6 @@ def test_verify_import_head_that_is_not_the_embedding_is_an_output_error(tmp_pat
         verify_import(written, _source(tmp_path, {_EMBEDDING: _VALUES}), half=False)
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_verify_export_without_a_head_passes_only_where_it_is_tied(
-    tmp_path: Path, apr_bytes: _Build, tied: bool
-) -> None:
-    """The embedding stands in for a head that is its equal, and for no other."""
-    head = _VALUES if tied else _VALUES + 1
-    parts = {name: ("F32", v.shape, v.tobytes()) for name, v in ((_EMBEDDING, _VALUES), ("lm_head.weight", head))}
-    base = Checkpoint(_write(tmp_path / "m.apr", apr_bytes(parts)), "apr")
-    target = _source(tmp_path, {_EMBEDDING: _VALUES}).path
-    for name in ("config.json", "tokenizer.json"):
-        (target / name).write_text("{}", encoding="utf-8")
-    if tied:
-        assert verify_export(ExportJob(base, "hf"), target / "model.safetensors", ()) == []
-        return
-    with pytest.raises(EngineOutputError, match=r"lacks 1 tensors: \['lm_head\.weight'\]"):
-        verify_export(ExportJob(base, "hf"), target / "model.safetensors", ())
-
-
 @pytest.mark.parametrize(
     ("got", "words"),
     [
@@ -213,6 +194,35 @@ def test_verify_import_other_tensors_are_an_output_error(
     written = _written(tmp_path, apr_bytes, got)
     with pytest.raises(EngineOutputError, match=words):
         verify_import(written, _source(tmp_path, {"w": _VALUES}), half=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "got", "right"),
+    [
+        (["token_embd.weight"], {"token_embd.weight": 0, "lm_head.weight": 0}, True),
+        (["token_embd.weight", "output.weight"], {"token_embd.weight": 0, "lm_head.weight": 1}, True),
+        (["token_embd.weight", "output.weight"], {"token_embd.weight": 0}, False),
+        (["token_embd.weight"], {"token_embd.weight": 0, "lm_head.weight": 1}, False),
+        (["token_embd.weight", "x"], {"token_embd.weight": 0}, False),
+    ],
+    ids=["tied-head-written", "own-head", "own-head-lost", "head-invented", "one-lost"],
+)
+def test_verify_import_of_gguf_counts_every_tensor_s_values(
+    tmp_path: Path,
+    apr_bytes: _Build,
+    gguf_file: Callable[..., Checkpoint],
+    given: list[str],
+    got: dict[str, int],
+    right: bool,
+) -> None:
+    """Names are another layout's there; an output matrix may be more only where it is the embedding."""
+    source = gguf_file(dict.fromkeys(given, _VALUES))
+    written = _written(tmp_path, apr_bytes, {name: _VALUES + more for name, more in got.items()})
+    if right:
+        assert verify_import(written, source, half=False) == []
+        return
+    with pytest.raises(EngineOutputError, match="values where the source has"):
+        verify_import(written, source, half=False)
 
 
 def test_verify_import_without_tokenizer_is_a_finding(tmp_path: Path, apr_bytes: _Build) -> None:

@@ -234,6 +234,16 @@ def test_merge_lost_tensor_is_an_error(tmp_path: Path) -> None:
         verify_surgery(job, path, ("apr", "merge"))
 
 
+def test_prune_output_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
+    """A model with NaN in it is none."""
+    tensors = _tensors(0)
+    source = _write_apr(tmp_path / "a.apr", tensors, _FULL)
+    broken = {**tensors, _NORM: np.full(16, np.nan, np.float32)}
+    done = _write_apr(tmp_path / "model.apr", broken, _FULL)
+    with pytest.raises(EngineOutputError, match=r"tensor model\.norm\.weight: 16 values are not finite"):
+        verify_surgery(_prune_job(source, "magnitude"), done.path, ("apr", "prune"))
+
+
 def test_missing_output_is_an_error(tmp_path: Path) -> None:
     """Success without a file."""
     with pytest.raises(EngineOutputError, match=r"wrote no model\.apr"):
