@@ -26,8 +26,6 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "FLAG_HAS_VOCAB",
-    "FLAG_QUANTIZED",
     "AprFile",
     "AprFormatError",
     "TensorEntry",
@@ -40,9 +38,6 @@ _MAGIC: Final = b"APR\0"
 _HEADER: Final = struct.Struct("<4sBBHIQIQQI")
 _HEADER_SIZE: Final = 64
 _CRC_AT: Final = 40
-
-FLAG_QUANTIZED: Final = 0b0000_0000_0010_0000
-FLAG_HAS_VOCAB: Final = 0b0000_0010_0000_0000
 
 _DTYPES: Final[Mapping[int, str]] = MappingProxyType(
     {0: "F32", 1: "F16", 3: "F64", 4: "I32", 5: "I64", 6: "I8", 7: "U8", 8: "APR_Q4", 9: "APR_Q8", 12: "Q4_K",
