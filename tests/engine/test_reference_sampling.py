@@ -88,3 +88,10 @@ def test_draw_is_a_function_of_seed_and_step(seed: int, step: int) -> None:
     assert 0.0 <= number < 1.0
     assert draw(seed, step) == number
     assert number not in (draw(seed, step + 1), draw(seed + 1, step))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2000))
+def test_sample_is_where_the_draw_of_its_seed_and_step_falls(seed: int, step: int) -> None:
+    """Of a thousand equal tokens, the draw's thousandth; so every step of an answer has a draw of its own."""
+    token = sample_token(np.zeros(1000, np.float32), DecodeParams(temperature=1.0), seed, step)
+    assert token == pytest.approx(1000 * draw(seed, step), abs=1)
