@@ -77,6 +77,19 @@ def test_compare_ends_with_1_only_where_b_solves_fewer_beyond_chance(tmp_path: P
     assert main(["compare", *map(str, runs)]) == code
 
 
+def test_compare_tells_of_problems_from_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tasks of the same names may be other problems; runs of one file say nothing of it."""
+    runs = [_run(tmp_path / name, [["passed"]]) for name in "abc"]
+    for run, digest in zip(runs, ("0" * 64, "f" * 64, "0" * 64), strict=True):
+        body = json.loads((run / "results.json").read_text())
+        body["run"]["datasets"] = {"humaneval": digest}
+        (run / "results.json").write_text(json.dumps(body))
+    assert main(["compare", str(runs[0]), str(runs[1])]) == 0
+    assert "humaneval: A and B read other files of problems: 000000000000, ffffffffffff" in capsys.readouterr().err
+    assert main(["compare", str(runs[0]), str(runs[2])]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_compare_of_a_recipes_runs_takes_the_model_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Not the one it began with, which the run holds as well."""
     runs = []

@@ -65,7 +65,7 @@ def test_local_file_and_folder_are_models(catalogue: Catalogue, tmp_path: Path) 
         ("Phi4", r"did you mean phi-4"),
         ("", "bad source ''"),
         ("zzz", "the catalogue has deepseek"),
-        ("./absent.gguf", "no such file or folder"),
+        ("./absent.gguf", "no such file or folder; allowed: "),
         ("hf://datasets/o/n", "is a dataset"),
         ("hf://o/n/model.bin", "ends in '.bin'; allowed: .gguf, .apr"),
         ("made:other", "nothing of that name is made here; allowed: made:smoke"),

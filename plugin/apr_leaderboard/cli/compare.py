@@ -38,6 +38,7 @@ def compare(
     for path, run in zip((first, second), runs, strict=True):
         need_valid(path, run)
     names = _shared(runs, benchmark)
+    _tell_other_data(runs, names)
     engines = _engines(engine)
     found = {
         name: _compared(*(pick(run, name, model, one) for run, one in zip(runs, engines, strict=True)))
@@ -77,6 +78,14 @@ def _shared(runs: tuple[Results, Results], asked: str | None) -> list[str]:
         told = "; ".join(f"{who} has {', '.join(sorted(one)) or 'none'}" for who, one in zip("AB", have, strict=True))
         raise RequestError(f"the runs share no benchmark{'' if asked is None else f' {asked!r}'}: {told}")
     return names
+
+
+def _tell_other_data(runs: tuple[Results, Results], names: list[str]) -> None:
+    """A word on stderr where the tasks go by the same names and may not be the same problems."""
+    for name in names:
+        first, second = (run.run.datasets.get(name) for run in runs)
+        if first and second and first != second:
+            typer.echo(f"{name}: A and B read other files of problems: {first[:12]}, {second[:12]} (sha256)", err=True)
 
 
 def _engines(asked: str | None) -> tuple[str | None, str | None]:

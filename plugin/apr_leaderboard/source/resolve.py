@@ -91,10 +91,12 @@ def _parse(text: str, names: Iterable[str], what: str, forms: str) -> Source:
     except ValueError as error:
         raise RequestError(f"{what} {str(error).partition('; allowed: ')[0]}; allowed: {forms}") from None
     if isinstance(source, LocalSource):
-        known = sorted(names)
+        known, is_path = sorted(names), "/" in text or PurePosixPath(text).suffix in _FORMATS
         close = difflib.get_close_matches(text.lower(), known, n=3, cutoff=0.5)
         hint = f" (did you mean {' or '.join(close)}?)" if close else f" (the catalogue has {', '.join(known)})"
-        missing = "no such file or folder" if "/" in text or PurePosixPath(text).suffix in _FORMATS else "no such name"
+        if is_path and not close:
+            hint = ""  # who wrote a path did not look for a name
+        missing = "no such file or folder" if is_path else "no such name"
         raise RequestError(f"{what} {text!r}: {missing}{hint}; allowed: {forms}")
     return source
 
