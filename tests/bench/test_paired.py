@@ -154,6 +154,7 @@ def test_compare_counts_of_few_tasks_equals_every_flip_of_signs(passed: list[tup
     assert found.p_value == pytest.approx(as_far)
 
 
+@pytest.mark.slow
 def test_compare_counts_smallest_difference_has_the_power_it_claims() -> None:
     """Of made-up runs that differ by it on average, about four in five are found."""
     generator = np.random.default_rng(5)

@@ -35,6 +35,7 @@ def trial(tmp_path: Path) -> Trial:
     return Trial(cast(Workbench, bench), Asked("AC-014", "test_it", "reference", "m"), tmp_path)
 
 
+@pytest.mark.slow
 def test_every_operation_of_the_reference_is_the_oracles_and_every_kind_is_looked_at(
     trial: Trial, specimen: Made
 ) -> None:

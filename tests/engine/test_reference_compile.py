@@ -105,6 +105,7 @@ def test_program_of_other_shapes_has_the_engine_s_logits(tmp_path: Path, name: s
     np.testing.assert_allclose(Model(tmp_path / "program").logits(ids), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_program_of_another_model_is_found_out(compiled: tuple[Path, Path], tmp_path: Path) -> None:
     """A single changed weight matrix is enough."""
     folder, program = compiled

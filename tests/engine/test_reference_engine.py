@@ -62,6 +62,7 @@ def test_perplexity_job_returns_figures(model: Checkpoint, tmp_path: Path) -> No
     assert float(record.figures["perplexity"]) > 1
 
 
+@pytest.mark.slow
 def test_bench_job_returns_throughput(model: Checkpoint, tmp_path: Path) -> None:
     """Tokens a second over all slots, and what it ran on."""
     record = ReferenceEngine().run(BenchJob(model, n_tokens=4), tmp_path, ignore_progress)

@@ -64,7 +64,7 @@ def results_of(project: Project) -> dict[str, dict[str, Any]]:
     return {one["criterion"]: one for one in body["criteria"]}
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_acceptance_run_decides_each_criterion(accepting: Project, workers: int) -> None:
     """Passed, and what the profile cannot decide not run, alone or with workers."""
     result = accepting.run("-m", "acceptance", "--apr-report=out", workers=workers)

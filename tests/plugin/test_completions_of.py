@@ -34,7 +34,7 @@ def _lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_stated_run_stands_under_engine_and_model_with_the_file_as_evidence(
     project: Project, rows: list[dict[str, Any]], workers: int
 ) -> None:

@@ -60,6 +60,7 @@ def test_recipe_and_benchmark_collects_the_recipe_alone(project: Project) -> Non
     assert not [line for line in result.outlines if "smoke.yaml" in line]
 
 
+@pytest.mark.slow
 def test_recipe_or_a_mark_of_the_projects_own_collects_its_tests_too(project: Project) -> None:
     """A mark that is not ours may be anywhere."""
     (project.path / "pytest.ini").write_text("[pytest]\nmarkers =\n    mine: x\n")
@@ -83,6 +84,7 @@ def test_recipe_or_benchmark_without_a_model_is_one_line(project: Project) -> No
     result.stderr.fnmatch_lines(["ERROR: -m humaneval: got neither a model nor completions; accepted: *"])
 
 
+@pytest.mark.slow
 def test_folder_of_recipes_without_a_model_is_about_the_recipes(project: Project) -> None:
     """Suites stand there too, and nothing is asked; named, or with a model, they are collected or say what is missing."""
     planned = project.run("recipes", "--apr-plan")
@@ -95,6 +97,7 @@ def test_folder_of_recipes_without_a_model_is_about_the_recipes(project: Project
     assert [line for line in asked.outlines if "smoke.yaml::" in line]
 
 
+@pytest.mark.slow
 def test_answers_without_a_benchmark_are_not_ignored(bare_project: pytest.Pytester) -> None:
     """Whoever forgets -m is told, rather than shown that the project's own tests pass."""
     (bare_project.path / "tests").mkdir()

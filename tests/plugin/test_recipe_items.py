@@ -8,7 +8,7 @@ import pytest
 from plugin_types import Project
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_recipe_runs_every_stage_and_problem(project: Project, workers: int) -> None:
     """Stages pass, the base model solves nothing, the trained one all; the same with workers."""
     result = project.run("-m", "recipe_x", "--apr-report=out", workers=workers)
@@ -36,14 +36,14 @@ def test_second_run_asks_no_engine(project: Project) -> None:
     assert all(stage["cached"] for stage in project.results()["stages"])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_each_node_is_computed_once(project: Project, workers: int) -> None:
     """However many items ask, on however many workers."""
     project.run("-m", "recipe_x", workers=workers)
     assert sorted(project.calls) == ["finetune", "generate 16", "generate 16", "import", "make-smoke"]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_failed_stage_fails_and_later_ones_are_not_reached(project: Project, workers: int) -> None:
     """The stages after it name the one that failed; the engine is asked once, its own words are shown."""
     project.order("fail finetune")

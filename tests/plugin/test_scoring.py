@@ -27,7 +27,7 @@ def _wrong(row: dict[str, Any]) -> dict[str, Any]:
     return {"task_id": row["task_id"], "completion": "    return 'no'\n"}
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_file_of_right_and_wrong_answers_is_counted(project: Project, rows: list[dict[str, Any]], workers: int) -> None:
     """Twelve right, four wrong: 75 %, four unsolved, exit 0; no engine is asked."""
     file = _write(project, [*map(_right, rows[:12]), *map(_wrong, rows[12:])])

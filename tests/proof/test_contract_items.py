@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from proof_toy import sabotage
 
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "xdist"])
+_XDIST = pytest.param(("-n", "2"), id="xdist", marks=pytest.mark.slow)
+WORKERS = pytest.mark.parametrize("workers", [pytest.param((), id="one process"), _XDIST])
 
 
 def _run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
